@@ -1,0 +1,1 @@
+"""What runs: Litestar apps and asyncio workers. Nothing here knows how it is deployed."""

@@ -1,0 +1,1 @@
+"""The leaf kit every app stands on; it imports no app."""
