@@ -1,0 +1,1 @@
+"""What deploys: one folder per tier, no app logic and no AWS calls."""
