@@ -1,0 +1,146 @@
+"""The live map's settings: its domain, its identity provider, and the size and scaling of its services."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, StringConstraints, model_validator
+
+from components.drain import DrainConfig
+from components.model import Model
+
+HostName = Annotated[
+    str, StringConstraints(pattern=r"^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}$", max_length=253)
+]
+HttpsUrl = Annotated[str, StringConstraints(pattern=r"^https://[^\s/]+(/\S*)?$")]
+CertificateArn = Annotated[
+    str, StringConstraints(pattern=r"^arn:aws[a-z-]*:acm:[a-z0-9-]+:\d{12}:certificate/[0-9a-f-]{36}$")
+]
+
+#: vCPU units -> memory in MiB that Fargate offers with them.
+#: https://docs.aws.amazon.com/AmazonECS/latest/developerguide/fargate-tasks-services.html
+FARGATE_MEMORY: dict[int, tuple[int, ...]] = {
+    256: (512, 1024, 2048),
+    512: tuple(range(1024, 4096 + 1, 1024)),
+    1024: tuple(range(2048, 8192 + 1, 1024)),
+    2048: tuple(range(4096, 16_384 + 1, 1024)),
+    4096: tuple(range(8192, 30_720 + 1, 1024)),
+}
+
+
+class DomainConfig(Model):
+    """Where users reach the map: an issued certificate in a hosted zone of ours, or one that exists."""
+
+    name: HostName
+    zone: HostName | None = Field(
+        default=None, description="public Route 53 zone: a certificate is issued, an alias record is made"
+    )
+    certificate_arn: CertificateArn | None = Field(
+        default=None, description="an ACM certificate of the stack's region; DNS is yours to point"
+    )
+
+    @model_validator(mode="after")
+    def _one_certificate(self) -> Self:
+        if self.zone is None and self.certificate_arn is None:
+            raise ValueError(
+                f"domain {self.name} has no certificate: HTTPS needs one, and the stack only issues it "
+                "in a zone it may write. hint: set domain.zone (a Route 53 hosted zone) or domain.certificate_arn"
+            )
+        if self.zone is not None and self.certificate_arn is not None:
+            raise ValueError(
+                f"domain {self.name} has both domain.zone and domain.certificate_arn; which certificate "
+                "would serve is unclear. hint: keep one of them"
+            )
+        if self.zone is not None and self.name != self.zone and not self.name.endswith(f".{self.zone}"):
+            raise ValueError(
+                f"domain.name {self.name} is not inside domain.zone {self.zone}, so no record of it can be "
+                f"made. hint: name: map.{self.zone}"
+            )
+        return self
+
+
+class AuthConfig(Model):
+    """The OIDC issuer whose tokens the API and the gateway accept."""
+
+    issuer: HttpsUrl
+    audience: str = Field(min_length=1, max_length=255)
+    jwks_url: HttpsUrl
+
+
+class _ServiceConfig(Model):
+    """One Fargate service: small tasks, scaled out first."""
+
+    cpu: Literal[256, 512, 1024, 2048, 4096] = Field(default=512, description="1024 is one vCPU")
+    memory: int = Field(default=1024, description="MiB; Fargate offers certain sizes with each cpu")
+    min: int | None = Field(default=None, ge=1, le=500, description="none: by availability, 1 or 2 tasks")
+    max: int | None = Field(default=None, ge=1, le=500, description="none: by availability, 2 or 8 tasks")
+    cpu_percent: int = Field(default=60, ge=20, le=90, description="scale out above this average CPU")
+
+    @model_validator(mode="after")
+    def _fargate_size(self) -> Self:
+        allowed = FARGATE_MEMORY[self.cpu]
+        if self.memory not in allowed:
+            nearest = min(allowed, key=lambda size: abs(size - self.memory))
+            raise ValueError(
+                f"memory {self.memory} is not offered with cpu {self.cpu}: Fargate has "
+                f"{allowed[0]} to {allowed[-1]} MiB there. hint: memory: {nearest}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _range(self) -> Self:
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise ValueError(f"min {self.min} is above max {self.max}. hint: swap them")
+        return self
+
+
+class ApiConfig(_ServiceConfig):
+    """The REST API: scales on CPU and on requests per task."""
+
+    requests_per_minute: int = Field(
+        default=3_000, ge=60, description="requests per task and minute the scaler aims for"
+    )
+
+
+class WebsocketConfig(_ServiceConfig):
+    """The websocket gateway: scales on connections per task, CPU and outgoing messages per second.
+
+    One connection costs about 154 KB in the gateway (measured), so 3,000 fit half of a 1 GB task.
+    """
+
+    connections_per_task: int = Field(default=3_000, ge=10, le=50_000)
+    messages_per_second: int = Field(
+        default=20_000, ge=10, description="outgoing messages per task and second the scaler aims for"
+    )
+    stickiness_seconds: int = Field(
+        default=120, ge=60, le=300, description="a reconnect within this time meets the same task"
+    )
+
+
+class FilterProcessorConfig(_ServiceConfig):
+    """The matcher: scales on CPU and on processed updates per second."""
+
+    updates_per_second: int = Field(
+        default=2_000, ge=10, description="entity updates per task and second the scaler aims for"
+    )
+
+
+class WafConfig(Model):
+    """The web ACL before the load balancer; a burst of websocket reconnects must fit the rate."""
+
+    requests_per_5_minutes: int = Field(
+        default=10_000, ge=100, le=2_000_000, description="per client address; AWS allows 10 and above"
+    )
+
+
+class RealtimeConfig(Model):
+    """The realtime tier of a stack."""
+
+    domain: DomainConfig
+    auth: AuthConfig
+    api: ApiConfig = ApiConfig()
+    websocket: WebsocketConfig = WebsocketConfig()
+    filter_processor: FilterProcessorConfig = FilterProcessorConfig()
+    drain: DrainConfig = DrainConfig()
+    waf: WafConfig = WafConfig()
+    log_retention_days: Literal[7, 14, 30, 60, 90, 180, 365, 400] = 30
