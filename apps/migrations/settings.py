@@ -22,7 +22,7 @@ class MigrationsSettings(BaseSettings):
     database_name: str
     database_ca_file: str = Field(description="PEM bundle: the RDS global bundle on AWS")
     database_admin_secret_arn: str = Field(
-        description='Secrets Manager secret holding {"username", "password"}; read at start, so rotation is safe'
+        description='secret holding {"username", "password"}; read at each start, so rotation is safe'
     )
     database_app_username: str = "slipway_app"
     database_app_password: SecretStr

@@ -6,10 +6,12 @@ literal, and no variable may be set that no field reads. Field names in upper ca
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, TypeVar
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+SettingsT = TypeVar("SettingsT", bound=BaseSettings)
 
 
 class ServiceSettings(BaseSettings):
@@ -56,3 +58,46 @@ class AuthSettings(BaseSettings):
     auth_issuer: str
     auth_audience: str
     auth_jwks_url: str
+
+
+class SettingsError(Exception):
+    """The environment does not fulfil an app's contract; `problems` has one line per bad variable."""
+
+    def __init__(self, contract: str, problems: list[str]) -> None:
+        self.problems = problems
+        lines = "\n".join(f"  {problem}" for problem in problems)
+        super().__init__(
+            f"{contract}: {len(problems)} variable(s) of the environment are missing or wrong\n{lines}\n"
+            "hint: set them where this process gets its environment "
+            "(on AWS the task definition, which the links of its component fill)"
+        )
+
+
+def load_settings(contract: type[SettingsT]) -> SettingsT:
+    """Read the environment; every mistake is reported at once, and no value that may be a secret is shown."""
+    try:
+        return contract()
+    except ValidationError as error:
+        raise SettingsError(contract.__name__, _problems(contract, error)) from None
+
+
+def _problems(contract: type[BaseSettings], error: ValidationError) -> list[str]:
+    lines: list[str] = []
+    for item in error.errors(include_url=False, include_context=False):
+        field = str(item["loc"][0]) if item["loc"] else ""
+        variable = field.upper() or "(several)"
+        if item["type"] == "missing":
+            info = contract.model_fields.get(field)
+            wanted = f" ({info.description})" if info is not None and info.description else ""
+            lines.append(f"{variable}: missing{wanted}")
+            continue
+        shown = (
+            "" if _secret(contract, field) else f", found {type(item['input']).__name__} {item['input']!r}"
+        )
+        lines.append(f"{variable}: {item['msg'][0].lower()}{item['msg'][1:]}{shown}")
+    return sorted(lines)
+
+
+def _secret(contract: type[BaseSettings], field: str) -> bool:
+    info = contract.model_fields.get(field)
+    return info is None or "SecretStr" in str(info.annotation)
