@@ -1,0 +1,81 @@
+"""PostgreSQL through psycopg 3: a pool by factory, always over TLS with the server's name checked."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+import psycopg
+from psycopg.rows import TupleRow
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from apps.platform.settings import DatabaseSettings
+
+Connection = psycopg.AsyncConnection[TupleRow]
+Pool = AsyncConnectionPool[Connection]
+
+#: Longest wait for a free connection: beyond it the caller is told to come back.
+ACQUIRE_SECONDS: Final = 5.0
+#: Longest wait for the first connection when a process starts.
+START_SECONDS: Final = 30.0
+#: A statement that runs longer is a mistake of ours, and its locks would hold up everybody.
+STATEMENT_SECONDS: Final = 15
+
+#: What psycopg raises when the database, and not the request, is the problem.
+UNAVAILABLE: Final = (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout)
+
+
+def connect_arguments(settings: DatabaseSettings, name: str) -> dict[str, Any]:
+    """Return the keyword arguments of `psycopg.connect`; `name` shows in `pg_stat_activity`."""
+    return {
+        "host": settings.database_host,
+        "port": settings.database_port,
+        "dbname": settings.database_name,
+        "user": settings.database_username,
+        "password": settings.database_password.get_secret_value(),
+        "sslmode": "verify-full",
+        "sslrootcert": settings.database_ca_file,
+        "connect_timeout": 5,
+        "application_name": name[:63],
+        "options": f"-c statement_timeout={STATEMENT_SECONDS * 1000} "
+        "-c idle_in_transaction_session_timeout=30000",
+        # a failover leaves connections nobody answers on: notice within half a minute
+        "keepalives_idle": 10,
+        "keepalives_interval": 5,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 20_000,
+    }
+
+
+@asynccontextmanager
+async def open_pool(
+    settings: DatabaseSettings, name: str, *, start_seconds: float = START_SECONDS
+) -> AsyncGenerator[Pool]:
+    """Open a pool, wait for its first connection, and close it at the end of the block."""
+    pool: Pool = AsyncConnectionPool(
+        kwargs=connect_arguments(settings, name),
+        min_size=min(2, settings.database_pool_size),
+        max_size=settings.database_pool_size,
+        timeout=ACQUIRE_SECONDS,
+        # requests wait here no longer than that, and no more of them than could be served
+        max_waiting=settings.database_pool_size * 32,
+        max_idle=300,
+        max_lifetime=1800,
+        check=AsyncConnectionPool.check_connection,
+        name=name,
+        open=False,
+    )
+    try:
+        await pool.open(wait=True, timeout=start_seconds)
+        yield pool
+    finally:
+        await pool.close(timeout=5)
+
+
+async def ping(pool: Pool) -> None:
+    """Raise unless the database answers (readiness)."""
+    async with pool.connection(timeout=2) as connection:
+        await connection.execute("SELECT 1")
