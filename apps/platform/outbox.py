@@ -1,0 +1,139 @@
+"""Changes leave through an outbox: written in the caller's transaction, relayed to a Redis Stream after it.
+
+At least once: a crash between Redis' answer and the commit sends a change again, and its version makes the
+copy harmless. Several relays share the table (`SKIP LOCKED`), so the order on the stream is only nearly the
+order of commits; readers go by version.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+from apps.platform.log import Log
+from apps.platform.postgres import UNAVAILABLE as DATABASE_UNAVAILABLE
+from apps.platform.redis import RedisError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from apps.platform.postgres import Connection, Pool
+    from apps.platform.redis import Redis
+
+log = Log("slipway.outbox")
+
+#: The stream is a window, not an archive: a reader that falls out of it rebuilds from PostgreSQL.
+STREAM_LENGTH: Final = 100_000
+_BACKOFF_SECONDS: Final = (0.1, 5.0)
+
+_ENQUEUE: Final = """
+INSERT INTO outbox (stream, payload) SELECT %(stream)s, unnest(%(payloads)s::bytea[])
+"""
+_CLAIM: Final = """
+DELETE FROM outbox WHERE id = ANY (ARRAY(
+    SELECT id FROM outbox ORDER BY id LIMIT %(batch)s FOR UPDATE SKIP LOCKED
+)) RETURNING id, stream, payload
+"""
+
+
+async def enqueue(connection: Connection, stream: str, payloads: Sequence[bytes]) -> None:
+    """Write payloads in the transaction of `connection`; wake a relay once that has committed."""
+    if payloads:
+        await connection.execute(_ENQUEUE, {"stream": stream, "payloads": list(payloads)})
+
+
+class OutboxRelay:
+    """A service: moves rows to their streams, woken by `wake` after a commit here, else by its poll.
+
+    There is no NOTIFY on purpose: PostgreSQL serializes the commits of transactions that notify.
+    """
+
+    name = "outbox-relay"
+
+    def __init__(
+        self, pool: Pool, redis: Redis, *, field: bytes, batch: int = 500, poll_seconds: float = 1.0
+    ) -> None:
+        self._pool = pool
+        self._redis = redis
+        self._field = field
+        self._batch = batch
+        self._poll_seconds = poll_seconds
+        self._woken = asyncio.Event()
+        self._failures = 0
+        #: Rows moved since the start, for logs and tests.
+        self.relayed = 0
+
+    def wake(self) -> None:
+        """Tell the relay that rows were committed."""
+        self._woken.set()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Relay until `stop`, then once more what this process has committed."""
+        stopped = asyncio.create_task(stop.wait())
+        try:
+            while not stop.is_set():
+                seconds = await self._round()
+                if seconds > 0:
+                    await self._sleep(stopped, seconds)
+            await self._round()
+        finally:
+            stopped.cancel()
+
+    async def _round(self) -> float:
+        """Move one batch; returns how long to sleep before the next."""
+        self._woken.clear()
+        begun = time.monotonic()
+        try:
+            moved = await self._move()
+        except (RedisError, OSError, *DATABASE_UNAVAILABLE) as error:
+            return self._failed(error)
+        if self._failures:
+            log.info("outbox.recovered", after_failures=self._failures)
+            self._failures = 0
+        self.relayed += moved
+        if moved:
+            log.debug("outbox.relayed", rows=moved, seconds=round(time.monotonic() - begun, 4))
+        # a full batch means more may wait
+        return 0.0 if moved == self._batch else self._poll_seconds
+
+    async def _move(self) -> int:
+        async with self._pool.connection() as connection, connection.transaction():
+            cursor = await connection.execute(_CLAIM, {"batch": self._batch})
+            rows: list[tuple[Any, ...]] = await cursor.fetchall()
+            if rows:
+                # DELETE returns rows in any order
+                rows.sort(key=lambda row: int(row[0]))
+                pipeline = self._redis.pipeline(transaction=False)
+                for _, stream, payload in rows:
+                    pipeline.xadd(
+                        stream, {self._field: bytes(payload)}, maxlen=STREAM_LENGTH, approximate=True
+                    )
+                await pipeline.execute()
+            return len(rows)
+
+    def _failed(self, error: BaseException) -> float:
+        self._failures += 1
+        low, high = _BACKOFF_SECONDS
+        seconds = min(high, low * 2 ** min(self._failures, 10)) * random.uniform(0.5, 1.0)  # noqa: S311  # jitter
+        # the first failure and every tenth: rows stay in the table, so nothing is lost meanwhile
+        if self._failures % 10 == 1:
+            log.warning(
+                "outbox.relay_failed",
+                error=f"{type(error).__name__}: {error}",
+                failures=self._failures,
+                again_in_seconds=round(seconds, 2),
+            )
+        return seconds
+
+    async def _sleep(self, stopped: asyncio.Task[Any], seconds: float) -> None:
+        """Sleep until stopped, the time is over, or (while all is well) somebody wakes us."""
+        waits: set[asyncio.Task[Any]] = {stopped}
+        woken: asyncio.Task[Any] | None = None
+        if not self._failures:
+            woken = asyncio.create_task(self._woken.wait())
+            waits.add(woken)
+        await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        if woken is not None:
+            woken.cancel()
