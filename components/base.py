@@ -65,7 +65,7 @@ class Context:
         return self.arn("s3", bucket, region="", account="")
 
     def parameter_name(self, tier: str, name: str) -> str:
-        """`/slipway/dev/data/database-host`: outputs reach containers through it, never through a document."""
+        """`/slipway/dev/data/database-host`: outputs reach containers by it, not by a document."""
         return f"/{self.project}/{self.stack}/{tier}/{name}"
 
     def parameter_arn(self, parameter_name: str) -> str:

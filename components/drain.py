@@ -100,8 +100,8 @@ class DrainConfig(Model):
             (
                 self.deregistration_delay >= drain,
                 (
-                    f"the deregistration delay ({self.deregistration_delay} s) must be at least the drain time "
-                    f"({drain} s), or the balancer cuts connections that still drain"
+                    f"the deregistration delay ({self.deregistration_delay} s) must be at least the drain "
+                    f"time ({drain} s), or the balancer cuts connections that still drain"
                 ),
             ),
             (
@@ -121,8 +121,8 @@ class DrainConfig(Model):
             (
                 self.stop_timeout <= FARGATE_STOP_TIMEOUT,
                 (
-                    f"stopTimeout ({self.stop_timeout} s) may be at most {FARGATE_STOP_TIMEOUT} s on Fargate: "
-                    "lower drain_seconds or margin_seconds"
+                    f"stopTimeout ({self.stop_timeout} s) may be at most {FARGATE_STOP_TIMEOUT} s on "
+                    "Fargate: lower drain_seconds or margin_seconds"
                 ),
             ),
         )

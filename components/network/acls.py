@@ -1,0 +1,63 @@
+"""Network ACLs: what each kind of subnet exchanges, as stateless rules beside the security groups.
+
+Port 3389 is left out of the return ranges, because Security Hub EC2.21 forbids it to the world. A NAT
+gateway may choose it as a source port, once in 64,512 connections, and that connection is retried.
+The VPC resolver, the time service and task metadata are link-local: network ACLs do not see them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from components.network.plan import SubnetKind
+
+WORLD: Final = "0.0.0.0/0"
+_RETURN: Final = ((1024, 3388), (3390, 65535))
+
+
+@dataclass(frozen=True)
+class AclRule:
+    """One allow rule for TCP; the number is its place and part of its identity."""
+
+    number: int
+    egress: bool
+    cidr: str
+    from_port: int
+    to_port: int
+
+    @property
+    def name(self) -> str:
+        """`in-100`."""
+        return f"{'out' if self.egress else 'in'}-{self.number}"
+
+
+def rules(kind: SubnetKind, vpc_cidr: str) -> list[AclRule]:
+    """The rules of one kind of subnet, TCP only, everything else denied."""
+    if kind == "public":
+        return [
+            AclRule(100, egress=False, cidr=WORLD, from_port=443, to_port=443),
+            AclRule(110, egress=False, cidr=WORLD, from_port=80, to_port=80),
+            *_returns(120, WORLD, egress=False),
+            AclRule(100, egress=True, cidr=WORLD, from_port=443, to_port=443),
+            *_returns(120, WORLD, egress=True),
+        ]
+    if kind == "private":
+        return [
+            AclRule(100, egress=False, cidr=vpc_cidr, from_port=0, to_port=65535),
+            *_returns(120, WORLD, egress=False),
+            AclRule(100, egress=True, cidr=WORLD, from_port=443, to_port=443),
+            AclRule(110, egress=True, cidr=vpc_cidr, from_port=1024, to_port=65535),
+        ]
+    return [
+        AclRule(100, egress=False, cidr=vpc_cidr, from_port=0, to_port=65535),
+        AclRule(100, egress=True, cidr=vpc_cidr, from_port=1024, to_port=65535),
+    ]
+
+
+def _returns(number: int, cidr: str, *, egress: bool) -> list[AclRule]:
+    return [
+        AclRule(number + 10 * step, egress=egress, cidr=cidr, from_port=low, to_port=high)
+        for step, (low, high) in enumerate(_RETURN)
+    ]
