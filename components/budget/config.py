@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
@@ -18,6 +18,10 @@ class BudgetConfig(Model):
     """
 
     monthly_usd: int = Field(gt=0, le=1_000_000, description="limit in US dollars a month")
+    scope: Literal["account", "stack"] = Field(
+        default="account",
+        description="`stack` counts what carries the stack's tag, once an administrator activated the tag",
+    )
     emails: tuple[Email, ...] = Field(
         min_length=1, max_length=10, description="who is told at 80 % and 100 % spent, and at 100 % forecast"
     )

@@ -1,1 +1,1 @@
-"""What the stack keeps: PostgreSQL, Valkey, buckets, secrets, and the key that encrypts them."""
+"""What the stack keeps: PostgreSQL, Valkey, buckets and secrets, isolated and encrypted."""

@@ -84,8 +84,9 @@ class DatabaseConfig(Model):
     def _storage(self) -> Self:
         if self.max_storage_gb * 10 < self.storage_gb * 11:
             raise ValueError(
-                f"max_storage_gb {self.max_storage_gb} leaves storage autoscaling no room: RDS wants at least "
-                f"10 % above storage_gb {self.storage_gb}. hint: max_storage_gb: {-(-self.storage_gb * 11 // 10)}"
+                f"max_storage_gb {self.max_storage_gb} leaves storage autoscaling no room: RDS wants at "
+                f"least 10 % above storage_gb {self.storage_gb}. "
+                f"hint: max_storage_gb: {-(-self.storage_gb * 11 // 10)}"
             )
         provisioned = [key for key in ("iops", "throughput") if getattr(self, key) is not None]
         if provisioned and self.storage_gb < GP3_STRIPED_GB:
@@ -169,8 +170,8 @@ class BucketConfig(Model):
     def _expiry_after_transition(self) -> Self:
         if self.lifecycle == "ia_after_30_days" and self.expire_days is not None and self.expire_days <= 30:
             raise ValueError(
-                f"expire_days {self.expire_days} comes before the move to Standard-IA at 30 days, which would "
-                "then never happen. hint: lifecycle: intelligent_tiering, or expire_days above 30"
+                f"expire_days {self.expire_days} comes before the move to Standard-IA at 30 days, which "
+                "would then never happen. hint: lifecycle: intelligent_tiering, or expire_days above 30"
             )
         return self
 

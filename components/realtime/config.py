@@ -44,7 +44,8 @@ class DomainConfig(Model):
         if self.zone is None and self.certificate_arn is None:
             raise ValueError(
                 f"domain {self.name} has no certificate: HTTPS needs one, and the stack only issues it "
-                "in a zone it may write. hint: set domain.zone (a Route 53 hosted zone) or domain.certificate_arn"
+                "in a zone it may write. hint: set domain.zone (a Route 53 hosted zone) or "
+                "domain.certificate_arn"
             )
         if self.zone is not None and self.certificate_arn is not None:
             raise ValueError(
