@@ -1,0 +1,1 @@
+"""Matches entity changes to viewports, filters and access, and hands them to the gateways."""
