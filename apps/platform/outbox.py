@@ -1,4 +1,4 @@
-"""Changes leave through an outbox: written in the caller's transaction, relayed to a Redis Stream after it.
+"""Changes leave through an outbox: written in the caller's transaction, relayed to Redis after it.
 
 At least once: a crash between Redis' answer and the commit sends a change again, and its version makes the
 copy harmless. Several relays share the table (`SKIP LOCKED`), so the order on the stream is only nearly the
@@ -29,19 +29,29 @@ STREAM_LENGTH: Final = 100_000
 _BACKOFF_SECONDS: Final = (0.1, 5.0)
 
 _ENQUEUE: Final = """
-INSERT INTO outbox (stream, payload) SELECT %(stream)s, unnest(%(payloads)s::bytea[])
+INSERT INTO outbox (destination, payload) SELECT %(destination)s, unnest(%(payloads)s::bytea[])
 """
 _CLAIM: Final = """
 DELETE FROM outbox WHERE id = ANY (ARRAY(
     SELECT id FROM outbox ORDER BY id LIMIT %(batch)s FOR UPDATE SKIP LOCKED
-)) RETURNING id, stream, payload
+)) RETURNING id, destination, payload
 """
 
 
-async def enqueue(connection: Connection, stream: str, payloads: Sequence[bytes]) -> None:
+def stream(name: str) -> str:
+    """Destination of what readers must not miss: XADD to the Redis Stream `name`."""
+    return f"stream:{name}"
+
+
+def channel(name: str) -> str:
+    """Destination of a hint to whoever listens now: PUBLISH on `name`."""
+    return f"channel:{name}"
+
+
+async def enqueue(connection: Connection, destination: str, payloads: Sequence[bytes]) -> None:
     """Write payloads in the transaction of `connection`; wake a relay once that has committed."""
     if payloads:
-        await connection.execute(_ENQUEUE, {"stream": stream, "payloads": list(payloads)})
+        await connection.execute(_ENQUEUE, {"destination": destination, "payloads": list(payloads)})
 
 
 class OutboxRelay:
@@ -106,10 +116,13 @@ class OutboxRelay:
                 # DELETE returns rows in any order
                 rows.sort(key=lambda row: int(row[0]))
                 pipeline = self._redis.pipeline(transaction=False)
-                for _, stream, payload in rows:
-                    pipeline.xadd(
-                        stream, {self._field: bytes(payload)}, maxlen=STREAM_LENGTH, approximate=True
-                    )
+                for _, destination, payload in rows:
+                    kind, _, name = str(destination).partition(":")
+                    if kind == "stream":
+                        fields: dict[Any, Any] = {self._field: bytes(payload)}
+                        pipeline.xadd(name, fields, maxlen=STREAM_LENGTH, approximate=True)
+                    else:
+                        pipeline.publish(name, bytes(payload))
                 await pipeline.execute()
             return len(rows)
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
 import psycopg
 from psycopg.rows import TupleRow
+from psycopg.types.json import set_json_dumps, set_json_loads
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 if TYPE_CHECKING:
@@ -65,6 +67,7 @@ async def open_pool(
         max_idle=300,
         max_lifetime=1800,
         check=AsyncConnectionPool.check_connection,
+        configure=_configure,
         name=name,
         open=False,
     )
@@ -73,6 +76,12 @@ async def open_pool(
         yield pool
     finally:
         await pool.close(timeout=5)
+
+
+async def _configure(connection: Connection) -> None:
+    """Read and write jsonb with msgspec: it is a snapshot's largest part."""
+    set_json_loads(msgspec.json.decode, connection)
+    set_json_dumps(msgspec.json.encode, connection)
 
 
 async def ping(pool: Pool) -> None:
