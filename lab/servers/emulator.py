@@ -1,0 +1,196 @@
+"""The AWS APIs of one machine: the pinned emulator in its own environment, or a given endpoint."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import hashlib
+import http.client
+import json
+import os
+import shutil
+import signal
+import subprocess
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from lab.errors import LabError
+from lab.servers.endpoints import AwsEndpoint
+from lab.servers.process import LOOPBACK, Kept
+from lab.servers.state import State
+
+VARIABLE = "SLIPWAY_AWS_ENDPOINT_URL"
+ENVIRONMENT = Path(__file__).with_name("emulator_env")
+ROOT = Path(__file__).resolve().parents[2]
+DEFAULT_ACCOUNT = "000000000000"
+
+
+class Emulator:
+    """`start` answers with the endpoint. State is kept between runs, together with the databases'."""
+
+    def __init__(
+        self,
+        state: State | Path,
+        *,
+        account_id: str = DEFAULT_ACCOUNT,
+        region: str = "eu-central-1",
+        durable: bool = True,
+    ) -> None:
+        self.state = state if isinstance(state, State) else State(state)
+        self.account_id = account_id
+        self.region = region
+        self.durable = durable
+        self._server: Kept | None = None
+
+    async def start(self) -> AwsEndpoint:
+        """Start, or take the endpoint that `SLIPWAY_AWS_ENDPOINT_URL` names."""
+        given = os.environ.get(VARIABLE, "").strip()
+        if given:
+            return self._external(given)
+        python = await asyncio.to_thread(install, self.state)
+        try:
+            port = await self._launch(python)
+        except BaseException:
+            await self.stop()
+            raise
+        return AwsEndpoint(
+            url=f"http://{LOOPBACK}:{port}",
+            region=self.region,
+            account_id=self.account_id,
+            access_key_id=self.account_id,  # the emulator keeps accounts apart by the key's twelve digits
+            secret_access_key="local",  # noqa: S106 — the emulator checks none
+            program="ministack " + pinned(),
+        )
+
+    def _external(self, url: str) -> AwsEndpoint:
+        parts = urlsplit(url)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise LabError(
+                f"{VARIABLE} cannot be used",
+                cause=f"{url!r} is no http or https URL",
+                hint=f"give it as http://HOST:PORT, or unset {VARIABLE} to use the emulator",
+                code="bad-setting",
+            )
+        key = os.environ.get("AWS_ACCESS_KEY_ID", self.account_id)
+        secret = os.environ.get("AWS_SECRET_ACCESS_KEY", "local")
+        return AwsEndpoint(
+            url.rstrip("/"), self.region, self.account_id, key, secret, VARIABLE, external=True
+        )
+
+    async def _launch(self, python: Path) -> int:
+        folder = self.state.data("emulator")
+        for name in ("services", "s3", "tmp"):
+            (folder / name).mkdir(mode=0o700, exist_ok=True)
+        announce = self.state.run / "emulator.port"
+        wanted = 0
+        with contextlib.suppress(OSError, ValueError):
+            wanted = int(announce.read_text(encoding="utf-8"))
+        announce.unlink(missing_ok=True)
+        keep = "1" if self.durable else "0"
+        environment = {
+            "BIND_HOST": LOOPBACK,
+            "MINISTACK_ACCOUNT_ID": self.account_id,
+            "MINISTACK_REGION": self.region,
+            "MINISTACK_HOST": "localhost",
+            "PERSIST_STATE": keep,
+            "STATE_DIR": str(folder / "services"),
+            "S3_PERSIST": keep,
+            "S3_DATA_DIR": str(folder / "s3"),
+            "TMPDIR": str(folder / "tmp"),
+            "DOCKER_HOST": "unix:///nonexistent.sock",  # it would start containers of its own
+            "IOT_MTLS_ENABLED": "0",  # both open fixed ports
+            "SFTP_ENABLED": "0",
+            "LOG_LEVEL": "WARNING",
+            "AWS_ACCESS_KEY_ID": self.account_id,
+            "AWS_SECRET_ACCESS_KEY": "local",
+        }
+        spec = json.dumps({"listen": wanted, "announce": str(announce)})
+        self._server = Kept(
+            "emulator",
+            self.state,
+            [str(python), "-I", str(Path(__file__).with_name("emulator_serve.py")), spec],
+            environment=environment,
+            cwd=folder,
+            stop_signal=signal.SIGTERM,
+        )
+        self._server.start()
+        await self._server.until(announce.is_file, timeout=60)
+        port = int(announce.read_text(encoding="utf-8"))
+        await self._server.until(lambda: answers(port), timeout=60)
+        return port
+
+    async def stop(self) -> None:
+        """It saves its state before it ends."""
+        server, self._server = self._server, None
+        if server is not None:
+            await server.stop()
+
+
+def answers(port: int) -> bool:
+    """Whether the emulator serves requests."""
+    connection = http.client.HTTPConnection(LOOPBACK, port, timeout=0.5)
+    try:
+        connection.request("GET", "/_ministack/ready")
+        return connection.getresponse().status == http.HTTPStatus.OK
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def pinned() -> str:
+    """The emulator's version, from the one place that pins it."""
+    text = (ENVIRONMENT / "pyproject.toml").read_text(encoding="utf-8")
+    return text.partition("ministack==")[2].partition('"')[0]
+
+
+def find_uv() -> str:
+    """The checkout's own uv, else the one on PATH."""
+    own = ROOT / ".tools" / "bin" / "uv"
+    found = str(own) if own.is_file() else shutil.which("uv")
+    if found is None:
+        raise LabError(
+            "uv was not found",
+            cause=f"neither {own} nor PATH has it; it installs the AWS emulator's environment",
+            hint="run `make install`",
+            code="no-uv",
+        )
+    return found
+
+
+def environment_folder(state: State) -> Path:
+    """Beside the checkout's other tools, one per lock file; `wipe` leaves it, as it is no state."""
+    digest = hashlib.sha256((ENVIRONMENT / "uv.lock").read_bytes()).hexdigest()[:12]
+    base = ROOT / ".tools" if (ROOT / "pyproject.toml").is_file() else state.home / "tools"
+    return base / f"emulator-{digest}"
+
+
+def install(state: State) -> Path:
+    """The emulator's interpreter; its environment is made on first use from the lock file alone."""
+    folder = environment_folder(state)
+    python, mark = folder / "bin" / "python", folder / "complete"
+    if mark.is_file() and python.exists():
+        return python
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with (folder.parent / f"{folder.name}.lock").open("w", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if mark.is_file() and python.exists():
+            return python
+        command = [find_uv(), "sync", "--frozen", "--quiet", "--no-config", "--project", str(ENVIRONMENT)]
+        done = subprocess.run(
+            command,
+            env={**os.environ, "UV_PROJECT_ENVIRONMENT": str(folder), "UV_PYTHON_DOWNLOADS": "never"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode != 0:
+            raise LabError(
+                "the AWS emulator's environment cannot be installed",
+                cause=done.stderr.strip()[-800:],
+                hint=f"check the network, then run `{Path(command[0]).name} sync --project {ENVIRONMENT}`",
+                code="install-failed",
+            )
+        mark.write_text(pinned(), encoding="utf-8")
+    return python

@@ -1,0 +1,213 @@
+"""PostgreSQL for one machine: own initdb, an account without rights, scram passwords, TLS by a front."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lab.errors import LabError
+from lab.servers import binaries, external, tls
+from lab.servers.endpoints import PostgresServer
+from lab.servers.owner import hand_over, own_folder, server_owner, socket_folder
+from lab.servers.process import LOOPBACK, Kept
+from lab.servers.state import State, disk_full, write_private
+
+if TYPE_CHECKING:
+    from lab.servers.owner import Owner
+
+ADMIN = "slipway_lab"
+SOCKET_NAME = ".s.PGSQL.5432"
+
+SETTINGS = {
+    "listen_addresses": "",  # the only way in over the network is the TLS front
+    "port": "5432",
+    "max_connections": "300",
+    "shared_buffers": "64MB",
+    "max_wal_size": "256MB",
+    "wal_level": "minimal",
+    "max_wal_senders": "0",
+    "password_encryption": "scram-sha-256",
+    "log_min_messages": "warning",
+    "log_timezone": "UTC",
+    "timezone": "UTC",
+    "jit": "off",
+    "unix_socket_permissions": "0700",
+}
+THROWAWAY = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_wal_size": "1GB"}
+"""For tests, whose data nobody needs after a crash."""
+
+
+class EmbeddedPostgres:
+    """`start` answers with the server's address; `durable=False` is for tests."""
+
+    def __init__(self, state: State | Path, *, durable: bool = True) -> None:
+        self.state = state if isinstance(state, State) else State(state)
+        self.durable = durable
+        self._server: Kept | None = None
+        self._front: tls.TlsFront | None = None
+
+    async def start(self) -> PostgresServer:
+        """Start, or take the server that `SLIPWAY_DATABASE_URL` names."""
+        issued = tls.authority(self.state)
+        given = os.environ.get("SLIPWAY_DATABASE_URL", "").strip()
+        if given:
+            return await self._external(external.postgres(given), issued)
+        owner = server_owner()
+        folder = own_folder(self.state, "postgres", owner)
+        sockets = socket_folder(self.state, owner, SOCKET_NAME)
+        self._front = tls.TlsFront(self.state, "postgres", "postgres", path=sockets / SOCKET_NAME)
+        self._front.launch(issued)
+        data = folder / "data"
+        program = binaries.choose(binaries.postgres_programs(), "PostgreSQL", _written_by(data))
+        program = binaries.within_reach(program, owner)
+        try:
+            _end_leftover(data)
+            if not (data / "PG_VERSION").is_file():
+                initdb(program.path, folder, owner, self.state)
+            await self._launch(program.path, data, sockets, owner)
+            port = await self._front.ready()
+        except BaseException:
+            await self.stop()
+            raise
+        password = self.state.secret("postgres")
+        return PostgresServer(LOOPBACK, port, ADMIN, password, "postgres", issued.ca_file, str(program))
+
+    async def _external(self, found: external.Postgres, issued: tls.Authority) -> PostgresServer:
+        """A server of the user's: as it is when it has TLS with a CA file, else behind our front."""
+        host, port, ca_file = found.host, found.port, found.ca_file
+        if ca_file is None:
+            self._front = tls.TlsFront(self.state, "postgres", "postgres", host=found.host, port=found.port)
+            self._front.launch(issued)
+            host, port, ca_file = LOOPBACK, await self._front.ready(), issued.ca_file
+        server = PostgresServer(
+            host,
+            port,
+            found.user,
+            found.password,
+            found.database,
+            ca_file,
+            "SLIPWAY_DATABASE_URL",
+            external=True,
+        )
+        try:
+            external.check_postgres(server)
+        except BaseException:
+            await self.stop()
+            raise
+        return server
+
+    async def _launch(self, programs: Path, data: Path, sockets: Path, owner: Owner | None) -> None:
+        """Readiness is the server's own word in postmaster.pid."""
+        settings = {
+            **SETTINGS,
+            **({} if self.durable else THROWAWAY),
+            "unix_socket_directories": f'"{sockets}"',
+        }
+        options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+        self._server = Kept(
+            "postgres",
+            self.state,
+            [str(programs / "postgres"), "-D", str(data), *options],
+            owner=owner,
+            cwd=data,
+            stop_signal=signal.SIGINT,  # fast shutdown: sessions end, a checkpoint is written
+            grace=20.0,
+        )
+        for stale in (sockets / SOCKET_NAME, sockets / f"{SOCKET_NAME}.lock"):
+            stale.unlink(missing_ok=True)
+        self._server.start()
+        await self._server.until(lambda: _status(data) == "ready", timeout=60)
+
+    async def stop(self) -> None:
+        """The front first, so that no client sees the server go down half-way."""
+        front, self._front = self._front, None
+        server, self._server = self._server, None
+        if front is not None:
+            await front.stop()
+        if server is not None:
+            await server.stop()
+
+
+def _written_by(data: Path) -> str | None:
+    """Whose data it is; a folder that initdb did not finish is nobody's."""
+    with contextlib.suppress(OSError):
+        return f"PostgreSQL {(data / 'PG_VERSION').read_text(encoding='utf-8').strip()}"
+    return None
+
+
+def _postmaster(data: Path) -> list[str]:
+    with contextlib.suppress(OSError):
+        return (data / "postmaster.pid").read_text(encoding="utf-8").splitlines()
+    return []
+
+
+def _status(data: Path) -> str:
+    lines = _postmaster(data)
+    return lines[7].strip() if len(lines) > 7 else ""
+
+
+def _end_leftover(data: Path) -> None:
+    """A server whose record is gone still names itself in postmaster.pid; only ours has this folder."""
+    lines = _postmaster(data)
+    if not lines or not lines[0].isdigit():
+        return
+    pid = int(lines[0])
+    for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL):
+        deadline = time.monotonic() + 5
+        while _runs_in(pid, data):
+            if time.monotonic() > deadline:
+                break
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
+            time.sleep(0.05)
+
+
+def _runs_in(pid: int, data: Path) -> bool:
+    try:
+        return Path(f"/proc/{pid}/cwd").resolve(strict=True) == data.resolve()
+    except OSError:
+        return False
+
+
+def initdb(programs: Path, folder: Path, owner: Owner | None, state: State) -> None:
+    """A new cluster, built beside its place and renamed: one cut short never looks whole."""
+    fresh, data, secret = folder / "new", folder / "data", folder / "password"
+    for path in (fresh, data):
+        shutil.rmtree(path, ignore_errors=True)
+    write_private(secret, state.secret("postgres"))
+    hand_over(secret, owner)
+    command = [
+        str(programs / "initdb"),
+        *("--pgdata", str(fresh), "--username", ADMIN, "--pwfile", str(secret)),
+        *("--auth=scram-sha-256", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync", "--no-instructions"),
+    ]
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        umask=0o077,
+        check=False,
+        env={"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8"},
+        user=None if owner is None else owner.uid,
+        group=None if owner is None else owner.gid,
+        extra_groups=None if owner is None else [],
+    )
+    secret.unlink()
+    if done.returncode != 0:
+        shutil.rmtree(fresh, ignore_errors=True)
+        if "No space left on device" in done.stderr:
+            raise disk_full(folder)
+        raise LabError(
+            "PostgreSQL's initdb failed",
+            cause=(done.stderr or done.stdout).strip()[-800:],
+            hint="run `slipway doctor`",
+            code="server-failed",
+        )
+    fresh.rename(data)
