@@ -40,7 +40,7 @@ def key_policy(ctx: Context, services: tuple[str, ...]) -> str:
     ]
     for service in services:
         logs = service == "logs"
-        groups = ctx.arn("logs", f"log-group:/{ctx.project}/{ctx.stack}/*")
+        groups = [ctx.arn("logs", f"log-group:{pattern}") for pattern in _log_groups(ctx)]
         statements.append(
             {
                 "Sid": f"Use{service.title().replace('-', '')}",
@@ -56,6 +56,16 @@ def key_policy(ctx: Context, services: tuple[str, ...]) -> str:
             }
         )
     return json.dumps({"Version": "2012-10-17", "Statement": statements})
+
+
+def _log_groups(ctx: Context) -> tuple[str, ...]:
+    """Where logs of the stack go: our own names, and those that RDS and WAF prescribe."""
+    own = ctx.name()
+    return (
+        f"/{ctx.project}/{ctx.stack}/*",
+        f"/aws/rds/instance/{own}-*",
+        f"aws-waf-logs-{own}-*",
+    )
 
 
 class Key(Component):

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from components.base import Context
 
+# defaults come from a factory: before Python 3.12 a mapping proxy has no hash and dataclasses refuse it
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 _NO_CONDITIONS: Mapping[str, Mapping[str, str | Sequence[str]]] = MappingProxyType({})
 
@@ -29,7 +30,9 @@ class Statement:
     sid: str
     actions: tuple[str, ...]
     resources: tuple[str, ...]
-    conditions: Mapping[str, Mapping[str, str | Sequence[str]]] = _NO_CONDITIONS
+    conditions: Mapping[str, Mapping[str, str | Sequence[str]]] = field(
+        default_factory=lambda: _NO_CONDITIONS
+    )
 
     def __post_init__(self) -> None:
         """Refuse what a link may never say: wildcard actions, or every resource without a condition."""
@@ -77,8 +80,8 @@ class Link:
     """
 
     name: str
-    environment: Mapping[str, str] = _NOTHING
-    secrets: Mapping[str, str] = _NOTHING
+    environment: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
+    secrets: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
     statements: tuple[Statement, ...] = ()
     ingress: tuple[Ingress, ...] = ()
     kms_aliases: tuple[str, ...] = ()
