@@ -61,8 +61,8 @@ class OneOffTask(Component):
         """`config` gives the task's size; its numbers of tasks have no meaning here."""
         if not 1 <= timeout_seconds <= _LAMBDA_LIMIT - _SLACK:
             raise ValueError(
-                f"one-off task {name}: timeout_seconds {timeout_seconds} is not 1 to {_LAMBDA_LIMIT - _SLACK}, "
-                "because the Lambda that waits for it ends after 900 s"
+                f"one-off task {name}: timeout_seconds {timeout_seconds} is outside 1 to "
+                f"{_LAMBDA_LIMIT - _SLACK}, because the Lambda that waits for it ends after {_LAMBDA_LIMIT} s"
             )
         super().__init__("oneoff:OneOffTask", name, ctx, tier=tier, opts=opts)
         self.timeout_seconds = timeout_seconds

@@ -83,8 +83,9 @@ def load_program_config() -> StackConfig:
     import pulumi  # noqa: PLC0415 - the file loader and the schema need no engine
     from pulumi.runtime import config as engine_config  # noqa: PLC0415
 
-    raw: dict[str, Any] = dict(cast("Mapping[str, str]", engine_config.CONFIG))
-    values: dict[object, object] = {key: _engine_value(value) for key, value in raw.items()}
+    # The language host hands config over in the environment; a test sets it in process.
+    raw: dict[str, Any] = {**engine_config.get_config_env(), **engine_config.CONFIG.get()}
+    values: dict[object, object] = {key: _engine_value(str(value)) for key, value in raw.items()}
     stack = pulumi.get_stack()
     return parse(values, file=f"Pulumi.{stack}.yaml", stack=stack)
 
@@ -95,23 +96,23 @@ def parse(
     """Check `slipway:<field>` keys against `StackConfig`; every mistake ends in one `StackConfigError`."""
     problems = list(before or [])
     values: dict[str, object] = {}
+    written: dict[str, str] = {}
     for raw, value in config.items():
         key = str(raw)
-        namespace, _, field = key.partition(":")
-        if namespace == PROJECT and field:
-            values[field] = value
-        elif not field or _nearest(namespace, [PROJECT]):
-            wanted = field or namespace
-            near = _nearest(wanted, list(StackConfig.model_fields))
-            problems.append(
-                Problem(
-                    f"config.{key}",
-                    "a key outside the project",
-                    f"keys that start with {PROJECT}:",
-                    f"{PROJECT}:{near or wanted}",
+        namespace, colon, field = key.partition(":")
+        if colon and namespace != PROJECT:
+            # aws: and pulumi: belong to the engine and its providers; a misspelt project belongs to nobody
+            if _nearest(namespace, [PROJECT]):
+                problems.append(
+                    Problem(
+                        f"config.{key}", "a key outside the project", f"{PROJECT}:...", f"{PROJECT}:{field}"
+                    )
                 )
-            )
-        # other namespaces (aws:, pulumi:) belong to the engine and its providers
+            continue
+        name = field if colon else key  # the engine reads a key without a namespace as the project's
+        if name in written:
+            problems.append(Problem(f"config.{key}", f"the same key as {written[name]}", "each key once"))
+        written[name], values[name] = key, value
     result: StackConfig | None = None
     try:
         result = StackConfig.model_validate(values)
