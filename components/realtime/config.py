@@ -8,6 +8,7 @@ from pydantic import Field, StringConstraints, model_validator
 
 from components.drain import DrainConfig
 from components.model import Model
+from components.service.config import check_fargate_size
 
 HostName = Annotated[
     str, StringConstraints(pattern=r"^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}$", max_length=253)
@@ -16,16 +17,6 @@ HttpsUrl = Annotated[str, StringConstraints(pattern=r"^https://[^\s/]+(/\S*)?$")
 CertificateArn = Annotated[
     str, StringConstraints(pattern=r"^arn:aws[a-z-]*:acm:[a-z0-9-]+:\d{12}:certificate/[0-9a-f-]{36}$")
 ]
-
-#: vCPU units -> memory in MiB that Fargate offers with them.
-#: https://docs.aws.amazon.com/AmazonECS/latest/developerguide/fargate-tasks-services.html
-FARGATE_MEMORY: dict[int, tuple[int, ...]] = {
-    256: (512, 1024, 2048),
-    512: tuple(range(1024, 4096 + 1, 1024)),
-    1024: tuple(range(2048, 8192 + 1, 1024)),
-    2048: tuple(range(4096, 16_384 + 1, 1024)),
-    4096: tuple(range(8192, 30_720 + 1, 1024)),
-}
 
 
 class DomainConfig(Model):
@@ -68,7 +59,7 @@ class AuthConfig(Model):
     jwks_url: HttpsUrl
 
 
-class _ServiceConfig(Model):
+class ScaledConfig(Model):
     """One Fargate service: small tasks, scaled out first."""
 
     cpu: Literal[256, 512, 1024, 2048, 4096] = Field(default=512, description="1024 is one vCPU")
@@ -79,13 +70,7 @@ class _ServiceConfig(Model):
 
     @model_validator(mode="after")
     def _fargate_size(self) -> Self:
-        allowed = FARGATE_MEMORY[self.cpu]
-        if self.memory not in allowed:
-            nearest = min(allowed, key=lambda size: abs(size - self.memory))
-            raise ValueError(
-                f"memory {self.memory} is not offered with cpu {self.cpu}: Fargate has "
-                f"{allowed[0]} to {allowed[-1]} MiB there. hint: memory: {nearest}"
-            )
+        check_fargate_size(self.cpu, self.memory)
         return self
 
     @model_validator(mode="after")
@@ -95,7 +80,7 @@ class _ServiceConfig(Model):
         return self
 
 
-class ApiConfig(_ServiceConfig):
+class ApiConfig(ScaledConfig):
     """The REST API: scales on CPU and on requests per task."""
 
     requests_per_minute: int = Field(
@@ -103,7 +88,7 @@ class ApiConfig(_ServiceConfig):
     )
 
 
-class WebsocketConfig(_ServiceConfig):
+class WebsocketConfig(ScaledConfig):
     """The websocket gateway: scales on connections per task, CPU and outgoing messages per second.
 
     One connection costs about 154 KB in the gateway (measured), so 3,000 fit half of a 1 GB task.
@@ -118,7 +103,7 @@ class WebsocketConfig(_ServiceConfig):
     )
 
 
-class FilterProcessorConfig(_ServiceConfig):
+class FilterProcessorConfig(ScaledConfig):
     """The matcher: scales on CPU and on processed updates per second."""
 
     updates_per_second: int = Field(
