@@ -12,6 +12,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -147,12 +148,15 @@ def pinned() -> str:
 
 def find_uv() -> str:
     """The checkout's own uv, else the one on PATH."""
-    own = ROOT / ".tools" / "bin" / "uv"
-    found = str(own) if own.is_file() else shutil.which("uv")
+    tools = ROOT / ".tools"
+    # `pip install --target` puts the program into the folder that make gives it
+    places = (*sorted(tools.glob("uv-*/bin/uv"), reverse=True), tools / "bin" / "uv")
+    own = [path for path in places if path.is_file()]
+    found = str(own[0]) if own else shutil.which("uv")
     if found is None:
         raise LabError(
             "uv was not found",
-            cause=f"neither {own} nor PATH has it; it installs the AWS emulator's environment",
+            cause=f"neither {tools} nor PATH has it; it installs the AWS emulator's environment",
             hint="run `make install`",
             code="no-uv",
         )
@@ -178,6 +182,7 @@ def install(state: State) -> Path:
         if mark.is_file() and python.exists():
             return python
         command = [find_uv(), "sync", "--frozen", "--quiet", "--no-config", "--project", str(ENVIRONMENT)]
+        command += ["--python", f"{sys.version_info.major}.{sys.version_info.minor}"]
         done = subprocess.run(
             command,
             env={**os.environ, "UV_PROJECT_ENVIRONMENT": str(folder), "UV_PYTHON_DOWNLOADS": "never"},
@@ -189,7 +194,7 @@ def install(state: State) -> Path:
             raise LabError(
                 "the AWS emulator's environment cannot be installed",
                 cause=done.stderr.strip()[-800:],
-                hint=f"check the network, then run `{Path(command[0]).name} sync --project {ENVIRONMENT}`",
+                hint="check the network and the space left, then run the same command again",
                 code="install-failed",
             )
         mark.write_text(pinned(), encoding="utf-8")

@@ -86,10 +86,16 @@ def launch(spec: dict[str, Any]) -> subprocess.Popen[bytes]:
     )
 
 
-def write_record(path: Path, child: int) -> None:
+def write_record(path: Path, child: int, stop_signal: int) -> None:
     """Who runs, for the next start to reap should all of this be killed."""
     me = os.getpid()
-    record = {"keeper": me, "keeper_start": start_time(me), "child": child, "child_start": start_time(child)}
+    record = {
+        "keeper": me,
+        "keeper_start": start_time(me),
+        "child": child,
+        "child_start": start_time(child),
+        "stop_signal": stop_signal,
+    }
     fresh = path.with_name(path.name + ".new")
     fresh.write_text(json.dumps(record), encoding="utf-8")
     fresh.replace(path)
@@ -112,7 +118,7 @@ class Keeper:
         signal.signal(signal.SIGTERM, self.ask_stop)
         signal.signal(signal.SIGINT, self.ask_stop)
         self.child = launch(spec)
-        write_record(Path(spec["record"]), self.child.pid)
+        write_record(Path(spec["record"]), self.child.pid, self.stop_signal)
         self.selector = selectors.DefaultSelector()
         self.selector.register(0, selectors.EVENT_READ, "starter")
         self.selector.register(wake_read, selectors.EVENT_READ, "wake")

@@ -8,7 +8,6 @@ import errno
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from lab.servers.owner import Owner
 
 LOOPBACK = "127.0.0.1"
+REAP_SECONDS = 12.0
 
 
 @dataclass
@@ -68,14 +68,15 @@ class Kept:
         }
         base = {name: value for name, value in os.environ.items() if name in {"PATH", "HOME", "TMPDIR", "TZ"}}
         try:
-            self._keeper = subprocess.Popen(
-                [sys.executable, "-I", "-S", str(Path(keeper.__file__)), json.dumps(spec)],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.DEVNULL,
-                stderr=self.log.open("ab"),
-                env={**base, "LC_ALL": "C.UTF-8", **self.environment},
-                start_new_session=True,
-            )
+            with self.log.open("ab") as words:
+                self._keeper = subprocess.Popen(
+                    [sys.executable, "-I", "-S", str(Path(keeper.__file__)), json.dumps(spec)],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.DEVNULL,
+                    stderr=words,
+                    env={**base, "LC_ALL": "C.UTF-8", **self.environment},
+                    start_new_session=True,
+                )
         except OSError as problem:
             raise self.state.explain(problem) from problem
 
@@ -129,54 +130,54 @@ class Kept:
         self.record.unlink(missing_ok=True)
 
 
-def reap(state: State) -> list[str]:
-    """Stop what an earlier run left behind; the caller holds the lock, so no live run is touched."""
-    reaped: list[str] = []
+@dataclass(frozen=True)
+class Leftover:
+    """A process of an earlier run that still lives: not merely one that has its id now."""
+
+    name: str
+    pid: int
+    began: str
+    stop_signal: int
+
+    @property
+    def alive(self) -> bool:
+        """Whether it is still the same process."""
+        return keeper.start_time(self.pid) == self.began
+
+    def tell(self, number: int) -> None:
+        """Send a signal, unless it ended meanwhile."""
+        if self.alive:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, number)
+
+
+def leftovers(state: State) -> list[Leftover]:
+    """What the records of earlier runs name and still lives: keepers first, then their servers."""
+    found: list[Leftover] = []
     for record in sorted(state.run.glob("*.json")):
         try:
-            found = json.loads(record.read_text(encoding="utf-8"))
-            pids = [(int(found[who]), str(found[f"{who}_start"])) for who in ("keeper", "child")]
-        except (ValueError, KeyError, TypeError):
-            pids = []
-        if [_end(pid, began) for pid, began in pids].count(True):
-            reaped.append(record.stem)
-        record.unlink(missing_ok=True)
-    return reaped
+            told = json.loads(record.read_text(encoding="utf-8"))
+            found += [
+                Leftover(record.stem, int(told["keeper"]), str(told["keeper_start"]), signal.SIGTERM),
+                Leftover(record.stem, int(told["child"]), str(told["child_start"]), int(told["stop_signal"])),
+            ]
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+    return [one for one in sorted(found, key=lambda one: one.stop_signal != signal.SIGTERM) if one.alive]
 
 
-def _end(pid: int, began: str) -> bool:
-    """SIGTERM, then SIGKILL after five seconds; False when the process is gone or its id is another's now."""
-    if keeper.start_time(pid) != began:
-        return False
-    for number, patience in ((signal.SIGTERM, 5.0), (signal.SIGKILL, 5.0)):
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, number)
+def reap(state: State, patience: float = REAP_SECONDS) -> list[str]:
+    """Stop what an earlier run left behind; the caller holds the lock, so no live run is touched."""
+    found = leftovers(state)
+    for number in (None, None, signal.SIGKILL):
+        # a server whose keeper is gone too is told by its own stop signal; being told twice does no harm
+        for one in found:
+            one.tell(one.stop_signal if number is None else number)
         deadline = time.monotonic() + patience
-        while keeper.start_time(pid) == began and time.monotonic() < deadline:
+        while any(one.alive for one in found) and time.monotonic() < deadline:
             time.sleep(0.02)
-    return True
-
-
-def free_port(state: State, name: str) -> int:
-    """The port of the last run when it is free, so that addresses stay the same; else any free one."""
-    path = state.run / f"{name}.port"
-    with contextlib.suppress(OSError, ValueError):
-        port = int(path.read_text(encoding="utf-8"))
-        if 1024 <= port < 65536 and bindable(port):
-            return port
-    with socket.socket() as probe:
-        probe.bind((LOOPBACK, 0))
-        port = int(probe.getsockname()[1])
-    path.write_text(str(port), encoding="utf-8")
-    return port
-
-
-def bindable(port: int) -> bool:
-    """Whether a server could listen on this port of the loopback address now."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((LOOPBACK, port))
-        except OSError:
-            return False
-    return True
+        if not any(one.alive for one in found):
+            break
+    for record in state.run.glob("*.json"):
+        record.unlink(missing_ok=True)
+    return sorted({one.name for one in found})

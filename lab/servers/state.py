@@ -92,7 +92,8 @@ class State:
         """Take the lock, then check version and room."""
         self.lock()
         try:
-            self._check_version()
+            self.check_version()
+            self._begin()
             self.check_space(self.home)
         except BaseException:
             self.close()
@@ -125,20 +126,26 @@ class State:
         handle.flush()
         self._lock = handle
 
-    def _check_version(self) -> None:
+    def check_version(self) -> None:
+        """Data of another version is neither read nor touched."""
         path = self.home / "version"
         try:
             found = path.read_text(encoding="utf-8").strip()
         except FileNotFoundError:
             if any((self.home / "state").glob("*/*")):
                 raise self._wrong_version("without a version") from None
-            path.write_text(f"{VERSION}\n", encoding="utf-8")
-            (self.home / "id").write_text(secrets.token_hex(8), encoding="utf-8")
             return
         except OSError as problem:
             raise self.explain(problem) from problem
         if found != str(VERSION):
             raise self._wrong_version(f"of version {found[:20]!r}")
+
+    def _begin(self) -> None:
+        try:
+            if not (self.home / "version").exists():
+                write_private(self.home / "version", f"{VERSION}\n")
+        except OSError as problem:
+            raise self.explain(problem) from problem
 
     def _wrong_version(self, found: str) -> LabError:
         return LabError(
@@ -194,6 +201,18 @@ def write_private(path: Path, text: str) -> None:
     with os.fdopen(descriptor, "w", encoding="utf-8") as handle:
         handle.write(text)
     fresh.replace(path)
+
+
+def held(home: Path) -> bool:
+    """Whether a running stack holds this state folder."""
+    try:
+        with (home / "lock").open("r", encoding="utf-8") as handle:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    return False
 
 
 def wipe(home: Path) -> list[Path]:

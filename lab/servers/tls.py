@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import json
 import ssl
 import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from lab.errors import LabError
 from lab.servers import tls_front
 from lab.servers.process import Kept
 from lab.servers.state import write_private
@@ -102,23 +99,3 @@ class TlsFront:
         """Clients are cut; stop the server's users first."""
         if self._kept is not None:
             await self._kept.stop()
-
-
-async def wait_for_port(host: str, port: int, *, timeout: float) -> None:  # noqa: ASYNC109 — says it in the error
-    """Until something listens there."""
-    deadline = time.monotonic() + timeout
-    while True:
-        try:
-            _, writer = await asyncio.open_connection(host, port)
-        except OSError as problem:
-            if time.monotonic() > deadline:
-                raise LabError(
-                    f"nothing listens on {host}:{port}",
-                    cause=str(problem),
-                    hint="run `slipway doctor`",
-                    code="not-listening",
-                ) from problem
-            await asyncio.sleep(0.02)
-        else:
-            writer.close()
-            return

@@ -47,7 +47,7 @@ class Servers:
 
     async def start(self) -> Self:
         """Reap what an earlier run left, then start all three; one that fails stops the others."""
-        reap(self.state)
+        await asyncio.to_thread(reap, self.state)
         tls.authority(self.state)
         tasks = (
             asyncio.ensure_future(self._timed("postgres", self._postgres.start())),
