@@ -63,8 +63,8 @@ def gateway_key(gateway: str) -> str:
 class Registration(msgspec.Struct, frozen=True, array_like=True, tag="viewport"):
     """What one session wants to see. `west > east` crosses the antimeridian.
 
-    `slot` is the gateway's small number for the session, `rev` rises with each registration of the gateway
-    and never repeats there; `expires_at` is milliseconds since the epoch.
+    `slot` is the gateway's small number for the session; `rev` rises with each registration of the gateway,
+    renewals too, and never repeats there. `ttl_ms` counts from receipt: clocks need not agree.
     """
 
     session: str
@@ -78,7 +78,7 @@ class Registration(msgspec.Struct, frozen=True, array_like=True, tag="viewport")
     north: float
     east: float
     zoom: float
-    expires_at: int
+    ttl_ms: int
     kinds: tuple[str, ...] = ()
     filters: tuple[SavedFilter, ...] = ()
     trace: Trace = Trace()
@@ -103,13 +103,14 @@ class Viewports(msgspec.Struct, frozen=True):
 class Active(msgspec.Struct, frozen=True, array_like=True, tag="active"):
     """From here on `processor` delivers for these sessions.
 
-    `order` rises with every take-over and every gap: a gateway that sees a higher one than before takes a new
-    snapshot, and only ever listens to the processor with the highest.
+    `order` rises with every take-over of a shard and every gap. A gateway listens to one processor per
+    session, the one with the highest order, and takes a new snapshot when the order rises or the session was
+    `fresh`, that is unknown to the processor until now.
     """
 
     processor: str
     order: int
-    sessions: list[tuple[int, int]]  # slot, rev
+    sessions: list[tuple[int, int, bool]]  # slot, rev, fresh
     trace: Trace = Trace()
     v: int = 1
 

@@ -1,0 +1,100 @@
+"""From changes to deliveries: keeps the last known state of every entity and asks the matcher who had it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from apps.contracts import entities, protocol
+from apps.contracts.bus import Item
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from apps.contracts.entities import EntityChanged
+    from apps.filter_processor.matcher import Matcher
+
+
+@dataclass(slots=True)
+class Counts:
+    """What the engine did since the process started."""
+
+    applied: int = 0
+    stale: int = 0
+    duplicates: int = 0
+    deliveries: int = 0
+
+
+class Engine:
+    """Idempotent by entity and version: a duplicate is skipped, an older version only takes itself away."""
+
+    def __init__(self, matcher: Matcher, max_tombstones: int) -> None:
+        self.matcher = matcher
+        self.counts = Counts()
+        #: Encoded, because a million decoded entities would not fit into a small task.
+        self._states: dict[str, bytes] = {}
+        self._tombstones: dict[str, bytes] = {}
+        self._max_tombstones = max_tombstones
+
+    @property
+    def size(self) -> int:
+        """How many live entities are known."""
+        return len(self._states)
+
+    def learn(self, change: EntityChanged) -> None:
+        """Take a state without telling anybody: sessions registered later get it from their snapshot."""
+        known = self._known(change.id)
+        if known is None or known.version < change.version:
+            self._keep(change)
+
+    def apply(self, change: EntityChanged, now: float) -> Iterator[tuple[str, Item]]:
+        """Take a change and yield what each gateway must be told."""
+        known = self._known(change.id)
+        if known is not None and known.version == change.version:
+            self.counts.duplicates += 1
+            return
+        if known is not None and known.version > change.version:
+            # a snapshot may have shown this older state, which we did not know when the newer one came
+            self.counts.stale += 1
+            for gateway, item in self._deliver(change, known, now):
+                if item.removed:
+                    yield gateway, item
+            return
+        self._keep(change)
+        self.counts.applied += 1
+        yield from self._deliver(known, change, now)
+
+    def _deliver(
+        self, before: EntityChanged | None, after: EntityChanged, now: float
+    ) -> Iterator[tuple[str, Item]]:
+        shown: bytes | None = None
+        gone: bytes | None = None
+        for hit in self.matcher.match(before, after, now):
+            if hit.shown:
+                if shown is None:
+                    shown = protocol.upsert(protocol.encode_entity(protocol.view_of(after)))
+                yield self._item(hit.gateway, after, shown, hit.shown, removed=False)
+            if hit.gone:
+                if gone is None:
+                    gone = protocol.remove(after.id, after.version)
+                yield self._item(hit.gateway, after, gone, hit.gone, removed=True)
+
+    def _item(
+        self, gateway: str, change: EntityChanged, body: bytes, slots: bytes, *, removed: bool
+    ) -> tuple[str, Item]:
+        self.counts.deliveries += len(slots) // 4
+        return gateway, Item(change.id, change.version, removed, body, slots, change.trace)
+
+    def _known(self, entity_id: str) -> EntityChanged | None:
+        data = self._states.get(entity_id) or self._tombstones.get(entity_id)
+        return None if data is None else entities.decode(data)
+
+    def _keep(self, change: EntityChanged) -> None:
+        if not change.deleted:
+            self._tombstones.pop(change.id, None)
+            self._states[change.id] = entities.encode(change)
+            return
+        self._states.pop(change.id, None)
+        self._tombstones[change.id] = entities.encode(change)
+        if len(self._tombstones) > self._max_tombstones:
+            del self._tombstones[next(iter(self._tombstones))]
