@@ -115,7 +115,8 @@ class OutboxRelay:
             if rows:
                 # DELETE returns rows in any order
                 rows.sort(key=lambda row: int(row[0]))
-                pipeline = self._redis.pipeline(transaction=False)
+                # redis-py types its commands only partly
+                pipeline: Any = self._redis.pipeline(transaction=False)
                 for _, destination, payload in rows:
                     kind, _, name = str(destination).partition(":")
                     if kind == "stream":

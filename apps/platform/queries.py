@@ -22,7 +22,7 @@ class Query:
 
 
 def load_queries(path: Path) -> dict[str, Query]:
-    """Read `-- name: x`, its describing comment lines, and the statement below; a query without both fails."""
+    """Read `-- name: x`, the comments that describe it, and its statement; each must be there."""
     queries: dict[str, Query] = {}
     for block in re.split(r"(?m)^(?=-- name: )", path.read_text(encoding="utf-8")):
         if not block.startswith("-- name: "):

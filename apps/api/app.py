@@ -1,0 +1,117 @@
+"""Wiring of the API: the only module that brings settings, clients, services and routes together."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from litestar import Litestar, Request, Router, get
+from litestar.di import Provide
+from litestar.middleware import DefineMiddleware
+
+from apps.api import console, reference
+from apps.api.entities.routes import router as entity_router
+from apps.api.entities.service import EntityService
+from apps.api.filters.routes import router as filter_router
+from apps.api.filters.service import FilterService
+from apps.api.headers import SecurityHeadersMiddleware
+from apps.api.limits import CallerMiddleware, Limits
+from apps.contracts.entities import ENTITY_FIELD
+from apps.platform import errors, health, postgres
+from apps.platform.auth import Identity, TokenVerifier
+from apps.platform.outbox import OutboxRelay
+from apps.platform.ratelimit import RateLimiter
+from apps.platform.redis import open_redis
+from apps.platform.serve import Application
+from apps.platform.telemetry import TelemetryMiddleware
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from apps.api.settings import ApiSettings
+    from apps.platform.health import Health
+    from apps.platform.postgres import Pool
+
+
+class Me(msgspec.Struct, frozen=True):
+    """What the API understood of the caller's token."""
+
+    user: str
+    groups: list[str]
+    scopes: list[str]
+
+
+@get("/me", summary="Who you are here", tags=["you"])
+async def me(caller: Identity) -> Me:
+    """Your user, groups and scopes, as your token says."""
+    return Me(caller.user, sorted(caller.groups), sorted(caller.scopes))
+
+
+async def caller_of(request: Request[Any, Any, Any]) -> Identity:
+    """The identity that the middleware found; a route without that middleware has none and fails."""
+    caller: Any = request.scope["user"]
+    if not isinstance(caller, Identity):
+        raise TypeError("this route is outside authentication")
+    return caller
+
+
+@asynccontextmanager
+async def build(settings: ApiSettings, state: Health) -> AsyncGenerator[Application]:
+    """Open the clients, wire the app, close the clients."""
+    async with AsyncExitStack() as stack:
+        name = f"slipway-{settings.service}"
+        pool = await stack.enter_async_context(postgres.open_pool(settings, name))
+        redis = await stack.enter_async_context(open_redis(settings, name))
+        relay = OutboxRelay(
+            pool,
+            redis,
+            field=ENTITY_FIELD,
+            batch=settings.outbox_batch,
+            poll_seconds=settings.outbox_poll_seconds,
+        )
+        # Redis is not required: changes wait in the outbox and rate limits open while it is away
+        state.require("postgresql", lambda: postgres.ping(pool))
+        app = create_app(
+            settings,
+            state,
+            pool=pool,
+            relay=relay,
+            verifier=TokenVerifier(settings),
+            limits=Limits(settings, RateLimiter(redis)),
+        )
+        yield Application(SecurityHeadersMiddleware(TelemetryMiddleware(app)), services=[relay])
+
+
+def create_app(
+    settings: ApiSettings,
+    state: Health,
+    *,
+    pool: Pool,
+    relay: OutboxRelay,
+    verifier: TokenVerifier,
+    limits: Limits,
+) -> Litestar:
+    """Build the Litestar app of given parts."""
+    entities = EntityService(pool, relay.wake)
+    filters = FilterService(pool, relay.wake)
+    api = Router(
+        "/v1",
+        route_handlers=[entity_router, filter_router, me],
+        middleware=[DefineMiddleware(CallerMiddleware, verifier=verifier, limits=limits)],
+        dependencies={
+            "caller": Provide(caller_of),
+            "entities": Provide(lambda: entities, sync_to_thread=False),
+            "filters": Provide(lambda: filters, sync_to_thread=False),
+            "limits": Provide(lambda: limits, sync_to_thread=False),
+        },
+    )
+    page = [console.handler(console.Assets())] if settings.console_enabled else []
+    return Litestar(
+        route_handlers=[api, *health.routes(state), *page],
+        exception_handlers=errors.exception_handlers(unavailable=postgres.UNAVAILABLE),
+        openapi_config=reference.config(),
+        request_max_body_size=settings.max_body_bytes,
+        # our own formatter is set up before; Litestar's would print requests, tokens included
+        logging_config=None,
+    )

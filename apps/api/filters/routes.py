@@ -1,0 +1,55 @@
+"""HTTP of saved filters: decode, call the service, encode."""
+
+from __future__ import annotations
+
+from litestar import Response, Router, delete, get, post, put
+
+from apps.api.filters.schemas import FilterInput, FilterList, FilterView
+from apps.api.filters.service import READ, WRITE, FilterService
+from apps.platform.auth import Identity
+from apps.platform.body import JsonBody
+
+
+@get("/", summary="Your filters")
+async def list_filters(caller: Identity, filters: FilterService) -> FilterList:
+    """All filters you saved, by name."""
+    caller.require(READ)
+    return FilterList(await filters.all(caller))
+
+
+@post("/", dto=JsonBody[FilterInput], return_dto=None, summary="Save a filter")
+async def create_filter(caller: Identity, filters: FilterService, data: FilterInput) -> Response[FilterView]:
+    """Kinds and conditions; a viewport or a snapshot then names it by its id."""
+    caller.require(WRITE)
+    made = await filters.create(caller, data)
+    return Response(made, status_code=201, headers={"location": f"/v1/filters/{made.id}"})
+
+
+@get("/{filter_id:str}", summary="One filter")
+async def read_filter(caller: Identity, filters: FilterService, filter_id: str) -> FilterView:
+    """Somebody else's filter is not found."""
+    caller.require(READ)
+    return await filters.read(caller, filter_id)
+
+
+@put("/{filter_id:str}", dto=JsonBody[FilterInput], return_dto=None, summary="Replace a filter")
+async def replace_filter(
+    caller: Identity, filters: FilterService, filter_id: str, data: FilterInput
+) -> FilterView:
+    """Open maps that use it follow at once."""
+    caller.require(WRITE)
+    return await filters.replace(caller, filter_id, data)
+
+
+@delete("/{filter_id:str}", summary="Delete a filter")
+async def delete_filter(caller: Identity, filters: FilterService, filter_id: str) -> None:
+    """Viewports that still name it ignore it from then on."""
+    caller.require(WRITE)
+    await filters.remove(caller, filter_id)
+
+
+router = Router(
+    "/filters",
+    route_handlers=[list_filters, create_filter, read_filter, replace_filter, delete_filter],
+    tags=["filters"],
+)
