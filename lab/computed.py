@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any, Final, cast
 
+from lab.calls import Account
 from lab.model import Resource
 from lab.monitor import Created, Monitor
 
@@ -211,15 +212,15 @@ class ResolvedCreator:
         physical = next((resource.inputs[key] for key in _NAMES if resource.inputs.get(key)), resource.name)
         tags: Any = resource.inputs.get("tags")
         package, module, kind = (*resource.type.replace("/", ":").split(":"), "", "", "")[:3]
-        monitor = self.monitor
+        account = self.monitor.account if self.monitor else Account()
         return {
             "_name": str(physical),
             "_hash": digest[:17],
             "_digest": digest,
             "_uuid": "-".join((digest[:8], digest[8:12], digest[12:16], digest[16:20], digest[20:32])),
             "_ref": str(cast("list[str]", tags)[0]) if isinstance(tags, list) and tags else "",
-            "_account": monitor.account_id if monitor else "000000000000",
-            "_region": monitor.region if monitor else "us-east-1",
+            "_account": account.account_id,
+            "_region": account.region,
             "_service": module if package == "aws" else package,
             "_kind": kind,
         }

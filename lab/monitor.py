@@ -5,22 +5,15 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Final, Protocol, cast
+from typing import Any, Protocol, cast
 
 from google.protobuf import empty_pb2
 from pulumi.runtime import mocks
 from pulumi.runtime.proto import resource_pb2
 
-from lab import awsx, wire
+from lab import awsx, calls, wire
 from lab.errors import LabError
 from lab.model import STACK_TYPE, UNKNOWN, Graph, Mode, Resource, Unknown
-
-# Function calls that a program may make and that need no cloud: token -> answer from the account in use.
-_CALLS: Final[Mapping[str, tuple[str, ...]]] = {
-    "aws:index/getCallerIdentity:getCallerIdentity": ("accountId", "arn", "id", "userId"),
-    "aws:index/getRegion:getRegion": ("name", "region", "id"),
-    "aws:index/getPartition:getPartition": ("partition", "id", "dnsSuffix"),
-}
 
 
 @dataclass(frozen=True)
@@ -56,8 +49,7 @@ class Monitor(mocks.MockMonitor):
         self.project = project
         self.stack = stack
         self.mode: Mode = mode
-        self.account_id = "000000000000"
-        self.region = "us-east-1"
+        self.account = calls.Account()
         self._lock = threading.Lock()
         self._done: dict[str, Resource] = {}
         self._claimed: set[str] = set()
@@ -107,25 +99,16 @@ class Monitor(mocks.MockMonitor):
         )
 
     def Invoke(self, request: Any) -> Any:  # noqa: N802
-        """Answer a function call of the program from the stack's own account and region."""
-        keys = _CALLS.get(request.tok)
-        if keys is None:
+        """Answer a function call of the program without a cloud, or say that it needs one."""
+        args, _ = wire.decode(request.args)
+        answer = calls.answer(request.tok, self.account, args)
+        if answer is None:
             raise LabError(
                 f"the program calls {request.tok}, which needs the cloud",
                 cause="a stack is composed here without a cloud, an account or credentials",
                 hint="compute the value, or make it configuration of the stack",
                 code="cloud-call",
             )
-        known = {
-            "accountId": self.account_id,
-            "arn": f"arn:aws:iam::{self.account_id}:root",
-            "userId": self.account_id,
-            "name": self.region,
-            "region": self.region,
-            "partition": "aws",
-            "dnsSuffix": "amazonaws.com",
-        }
-        answer = {key: known.get(key, known[keys[0]]) for key in keys}
         response = resource_pb2.ResourceInvokeResponse()
         getattr(response, "return").CopyFrom(wire.encode(answer))  # the field's name is a keyword
         return response
@@ -182,13 +165,13 @@ class Monitor(mocks.MockMonitor):
         if resource.type != "pulumi:providers:aws":
             return
         region = resource.inputs.get("region")
-        if isinstance(region, str):
-            self.region = region
-        accounts = resource.inputs.get("allowedAccountIds")
+        accounts = str(resource.inputs.get("allowedAccountIds"))
         # a provider's inputs are strings on the wire: the list arrives as JSON text
-        digits = [part for part in str(accounts).replace('"', "'").split("'") if part.isdigit()]
-        if digits:
-            self.account_id = digits[0]
+        ids = [part for part in accounts.replace('"', "'").split("'") if part.isdigit()]
+        self.account = calls.Account(
+            account_id=ids[0] if ids else self.account.account_id,
+            region=region if isinstance(region, str) else self.account.region,
+        )
 
 
 class _NoMocks(mocks.Mocks):

@@ -209,7 +209,8 @@ def _explain(error: Exception, root: Path | None, stack: str) -> SynthError:
     """The program's error, with the place in the program where it came from."""
     kind = type(error).__name__
     if kind in _SPOKEN:
-        return SynthError(str(error), code="config" if "Config" in kind else "synth")
+        message, _, hint = str(error).partition("\nhint: ")
+        return SynthError(message, hint=hint or None, code="config" if "Config" in kind else "synth")
     frame = _user_frame(error, root)
     place = f"{frame.filename}:{frame.lineno}, in {frame.name}\n    {frame.line}" if frame else None
     words = f"{kind}: {error}" if str(error) else kind
