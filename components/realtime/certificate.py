@@ -12,11 +12,12 @@ if TYPE_CHECKING:
     import pulumi
 
     from components.base import Component
+    from components.realtime.config import DomainConfig
 
 _VALIDATION_TTL = 300
 
 
-def issue(owner: Component, domain: str, zone_id: pulumi.Input[str]) -> pulumi.Output[str]:
+def issue(owner: Component, domain: DomainConfig) -> pulumi.Output[str]:
     """The ARN of an issued certificate for one host name: never a wildcard, validated by DNS, renewed by ACM.
 
     Source: https://docs.aws.amazon.com/acm/latest/userguide/dns-validation.html
@@ -24,16 +25,16 @@ def issue(owner: Component, domain: str, zone_id: pulumi.Input[str]) -> pulumi.O
     name = owner.name
     certificate = aws.acm.Certificate(
         name,
-        domain_name=domain,
+        domain_name=domain.name,
         validation_method="DNS",
         key_algorithm="EC_prime256v1",
-        tags=owner.tagged(domain),
+        tags=owner.tagged(domain.name),
         opts=owner.child(),
     )
     wanted = certificate.domain_validation_options.apply(_validation_record)
     record = aws.route53.Record(
         f"{name}-validation",
-        zone_id=zone_id,
+        zone_id=domain.zone,
         name=wanted.apply(lambda each: each["name"]),
         type=wanted.apply(lambda each: each["type"]),
         records=[wanted.apply(lambda each: each["value"])],
@@ -51,14 +52,12 @@ def issue(owner: Component, domain: str, zone_id: pulumi.Input[str]) -> pulumi.O
     return validation.certificate_arn
 
 
-def alias(
-    owner: Component, domain: str, zone_id: pulumi.Input[str], balancer: aws.lb.LoadBalancer
-) -> aws.route53.Record:
+def alias(owner: Component, domain: DomainConfig, balancer: aws.lb.LoadBalancer) -> aws.route53.Record:
     """The domain itself, as an alias of the load balancer: free, and it follows the balancer's addresses."""
     return aws.route53.Record(
         f"{owner.name}-alias",
-        zone_id=zone_id,
-        name=domain,
+        zone_id=domain.zone,
+        name=domain.name,
         type="A",
         aliases=[{"name": balancer.dns_name, "zone_id": balancer.zone_id, "evaluate_target_health": True}],
         opts=owner.child(),

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pulumi
-import pulumi_aws as aws
 
 from apps.api.settings import ApiSettings
 from apps.filter_processor.settings import FilterProcessorSettings
@@ -134,14 +133,10 @@ class RealtimeTier(Component):
 
     def _front(self, config: RealtimeConfig, network: Network, data: DataTier, key: Key) -> LoadBalancer:
         """Certificate, balancer, web ACL and, in a zone of ours, the domain's record."""
-        domain, zone_id = config.domain, None
+        domain = config.domain
         certificate_arn: pulumi.Input[str] | None = domain.certificate_arn
         if certificate_arn is None:
-            zone = aws.route53.get_zone_output(
-                name=domain.zone, private_zone=False, opts=pulumi.InvokeOptions(parent=self)
-            )
-            zone_id = zone.zone_id
-            certificate_arn = certificate.issue(self, domain.name, zone_id)
+            certificate_arn = certificate.issue(self, domain)
         balancer = LoadBalancer(
             self.name,
             ctx=self.ctx,
@@ -162,6 +157,6 @@ class RealtimeTier(Component):
             log_retention_days=config.log_retention_days,
             opts=self.child(),
         )
-        if zone_id is not None:
-            certificate.alias(self, domain.name, zone_id, balancer.balancer)
+        if domain.zone is not None:
+            certificate.alias(self, domain, balancer.balancer)
         return balancer

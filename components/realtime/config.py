@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from components.drain import DrainConfig
 from components.model import Model
@@ -23,30 +24,38 @@ class DomainConfig(Model):
     """Where users reach the map: an issued certificate in a hosted zone of ours, or one that exists."""
 
     name: HostName
-    zone: HostName | None = Field(
-        default=None, description="public Route 53 zone: a certificate is issued, an alias record is made"
+    zone: str | None = Field(
+        default=None,
+        description="id of a public Route 53 zone: a certificate is issued, an alias record is made",
+        examples=["Z0123456789ABCDEFGHIJ"],
     )
     certificate_arn: CertificateArn | None = Field(
         default=None, description="an ACM certificate of the stack's region; DNS is yours to point"
     )
+
+    @field_validator("zone")
+    @classmethod
+    def _zone_id(cls, value: str | None) -> str | None:
+        """An id: two zones may share a name, and looking one up would need the cloud at preview."""
+        if value is not None and not re.fullmatch(r"Z[A-Z0-9]{1,31}", value):
+            raise ValueError(
+                f"domain.zone {value!r} is no hosted zone id (Z and up to 31 capitals or digits). hint: aws "
+                f"route53 list-hosted-zones-by-name --dns-name {value} --query 'HostedZones[0].Id'"
+            )
+        return value
 
     @model_validator(mode="after")
     def _one_certificate(self) -> Self:
         if self.zone is None and self.certificate_arn is None:
             raise ValueError(
                 f"domain {self.name} has no certificate: HTTPS needs one, and the stack only issues it "
-                "in a zone it may write. hint: set domain.zone (a Route 53 hosted zone) or "
+                "in a zone it may write. hint: set domain.zone (the id of a Route 53 zone) or "
                 "domain.certificate_arn"
             )
         if self.zone is not None and self.certificate_arn is not None:
             raise ValueError(
                 f"domain {self.name} has both domain.zone and domain.certificate_arn; which certificate "
                 "would serve is unclear. hint: keep one of them"
-            )
-        if self.zone is not None and self.name != self.zone and not self.name.endswith(f".{self.zone}"):
-            raise ValueError(
-                f"domain.name {self.name} is not inside domain.zone {self.zone}, so no record of it can be "
-                f"made. hint: name: map.{self.zone}"
             )
         return self
 
