@@ -11,6 +11,7 @@ from components.budget.component import StackBudget
 from components.data.component import DataTier
 from components.key import Key
 from components.network.component import Network
+from components.realtime.component import RealtimeTier
 from components.service.image import make_image
 from components.stack.loader import load_program_config
 
@@ -40,7 +41,18 @@ if config.network:
         pulumi.export("restore_command", data.restore_command)
 
         if config.realtime and config.image:
-            image = make_image(
-                "apps", config.image, ctx=ctx, key=key, root=Path(__file__).parent, opts=within
+            here = Path(__file__).parent
+            image = make_image("apps", config.image, ctx=ctx, key=key, root=here, opts=within)
+            realtime = RealtimeTier(
+                "realtime",
+                config.realtime,
+                ctx=ctx,
+                network=network,
+                data=data,
+                image=image,
+                key=key,
+                opts=within,
             )
             pulumi.export("image", image.uri)
+            pulumi.export("url", realtime.url)
+            pulumi.export("load_balancer", realtime.load_balancer.balancer.dns_name)
