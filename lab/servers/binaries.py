@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from lab.errors import LabError
-from lab.servers.owner import reachable
+from lab.servers.owner import open_folder, reachable
 from lab.servers.state import OUTSIDE, WIPE_HINT
 
 if TYPE_CHECKING:
@@ -169,7 +169,7 @@ def _copy(base: Path, names: list[str], place: Path) -> None:
     """Whole or not at all; another start that copies at the same time does no harm."""
     fresh = place.with_name(f"{place.name}.{os.getpid()}")
     try:
-        OUTSIDE.mkdir(mode=0o755, exist_ok=True)
+        open_folder(OUTSIDE)
         for name in names:
             source = base / name
             target = fresh / name

@@ -65,15 +65,25 @@ def reachable(path: Path, owner: Owner | None) -> bool:
     return True
 
 
+def open_folder(path: Path) -> None:
+    """Make a folder that others may enter but not list, whatever the umask."""
+    if not path.exists():
+        path.mkdir(exist_ok=True)
+        path.chmod(0o711)
+
+
 def _outside(state: State) -> Path:
     """This state folder's place below /var/lib; an earlier state folder's is dropped."""
     place = outside_folder(state.home)
     mark = place / "id"
-    OUTSIDE.mkdir(mode=0o755, exist_ok=True)
     if place.exists() and (not mark.is_file() or mark.read_text(encoding="utf-8") != state.identity()):
         shutil.rmtree(place)
-    place.mkdir(mode=0o711, exist_ok=True)
-    place.chmod(0o711)
+    open_folder(OUTSIDE)
+    try:
+        open_folder(place)
+    except FileNotFoundError:  # another checkout's wipe found the folder empty in between
+        open_folder(OUTSIDE)
+        open_folder(place)
     mark.write_text(state.identity(), encoding="utf-8")
     return place
 
