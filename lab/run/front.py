@@ -16,7 +16,7 @@ from aiohttp import web
 from multidict import CIMultiDict
 
 from lab.errors import LabError
-from lab.run.rules import Fixed, Forward, Listener, Redirect, Seen, location
+from lab.run.rules import Fixed, Forward, Listener, Redirect, Rule, Seen, location
 from lab.run.tunnel import Tunnel
 
 HOST = "127.0.0.1"
@@ -88,6 +88,20 @@ class Routes:
     listener: Listener | None = None
     groups: dict[str, TargetGroup] = field(default_factory=dict[str, TargetGroup])
     idle_seconds: float = IDLE_SECONDS
+    _rules: dict[str, list[Rule]] = field(default_factory=dict[str, list[Rule]])
+
+    def add_listener(self, listener: Listener) -> bool:
+        """HTTPS before HTTP, the first of its kind before the next; whether this one serves now."""
+        serves = self.listener is None or (self.listener.protocol != "HTTPS" and listener.protocol == "HTTPS")
+        # rules may be known before their listener is the one that serves: both look at the same list
+        listener.rules = self._rules.setdefault(listener.arn, [])
+        if serves:
+            self.listener = listener
+        return serves
+
+    def add_rule(self, listener_arn: str, rule: Rule) -> None:
+        """A rule of a listener, whether or not that one serves."""
+        self._rules.setdefault(listener_arn, []).append(rule)
 
 
 # What the front answers itself, beside the graph's rules: path -> JSON body
@@ -105,7 +119,7 @@ class Front:
     ) -> None:
         self.routes = routes
         self._status = status
-        self._own = own or {}
+        self.own = own or {}
         self._tunnels: set[Tunnel] = set()
         self._session: aiohttp.ClientSession | None = None
         self._runner: web.AppRunner | None = None
@@ -146,7 +160,7 @@ class Front:
             return web.json_response(
                 body, status=200 if ready else 503, headers={"Cache-Control": "no-store"}
             )
-        own = self._own.get(request.path)
+        own = self.own.get(request.path)
         if own is not None:
             return await self._answer(request, own)
         if self.routes.listener is None:
@@ -192,11 +206,16 @@ class Front:
 
     async def _forward(self, request: web.Request, forward: Forward) -> web.StreamResponse:
         group = self._group(forward)
-        if group is None:
-            return _problem(503, "the rule's target group has no service on this machine")
-        target = group.pick(request.cookies.get(STICKY_COOKIE))
-        if target is None:
-            return _problem(503, f"no ready target in the group {group.name}")
+        target = group.pick(request.cookies.get(STICKY_COOKIE)) if group is not None else None
+        if target is None and "text/html" in request.headers.get("Accept", ""):
+            return self._starting(request)
+        if group is None or target is None:
+            which = (
+                f"no ready target in the group {group.name}"
+                if group
+                else "the rule's group has no service here"
+            )
+            return _problem(503, which)
         upgrade = "upgrade" in request.headers.get("Connection", "").lower() and "Upgrade" in request.headers
         try:
             if upgrade:

@@ -9,7 +9,7 @@ import signal
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from lab.run.log import LINE_LIMIT_BYTES, ServiceLog
@@ -30,7 +30,7 @@ class Spec:
     port: int | None = None
     ready_path: str | None = None
     stop_seconds: float = 30.0  # ECS: the task definition's stopTimeout
-    depends_on: Sequence[str] = field(default_factory=tuple)
+    may_end: bool = False  # an end with code 0 is not a crash
 
 
 class Process:

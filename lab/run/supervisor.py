@@ -14,8 +14,10 @@ from pathlib import Path
 
 import aiohttp
 
+from lab.errors import EXIT_INTERRUPTED, LabError
 from lab.run.log import ServiceLog
 from lab.run.process import Process, Spec, exit_words, start
+from lab.servers.keeper import start_time
 
 FIRST_BACKOFF_SECONDS = 0.5
 LAST_BACKOFF_SECONDS = 15.0
@@ -54,6 +56,7 @@ class Row:
     restarts: int = 0
     seconds: float | None = None  # from start to ready
     log: str | None = None
+    born: str | None = None  # tells the process from a later one with its id
     since: float = field(default_factory=time.time)
 
 
@@ -67,6 +70,7 @@ class Supervised:
         self.ready = asyncio.Event()
         self.ended = asyncio.Event()  # given up, or stopped
         self.crashes = 0
+        self.was_ready = False
         self._started = 0.0
         self._changed = changed
         self._process: Process | None = None
@@ -78,6 +82,7 @@ class Supervised:
         if (state, detail) != (self.row.state, self.row.detail):
             self.row.state, self.row.detail, self.row.since = state, detail, time.time()
             if state is State.READY:
+                self.was_ready = True
                 self.ready.set()
             else:
                 self.ready.clear()
@@ -103,7 +108,7 @@ class Supervised:
         except OSError as error:  # no process could be made at all
             self.to(State.FAILED, f"cannot be started: {error}")
         finally:
-            if self.row.state is not State.FAILED:
+            if self.row.state not in {State.FAILED, State.DONE}:
                 self.to(State.STOPPED)
             self.row.pid = None
             self.log.close()
@@ -113,7 +118,8 @@ class Supervised:
         """One life of the process, from start to its end."""
         self.to(State.STARTING)
         process = self._process = await start(self.spec, self.log)
-        self._started, self.row.pid = process.started, process.pid
+        self._started = process.started
+        self.row.pid, self.row.born = process.pid, start_time(process.pid)
         self._changed()
         probe = asyncio.create_task(self._probe(process))
         over = asyncio.create_task(process.wait())
@@ -137,6 +143,9 @@ class Supervised:
         lived = time.monotonic() - self._started
         self.crashes = 1 if lived > SETTLED_SECONDS else self.crashes + 1
         why = exit_words(code)
+        if code == 0 and self.spec.may_end:
+            self.to(State.DONE)
+            return False
         if self.crashes >= CRASHES_IN_A_ROW:
             self.to(State.FAILED, f"{why}; given up after {self.crashes} crashes in a row")
             self.log.note(self.row.detail)
@@ -215,13 +224,15 @@ class Supervisor:
     def add(self, spec: Spec, kind: str = "service") -> Supervised:
         """Start a process and keep it running."""
         if self._stopping:
-            raise asyncio.CancelledError
+            raise LabError("the stack is stopping", code="interrupted", exit_code=EXIT_INTERRUPTED)
         supervised = Supervised(spec, kind, self.open_log(spec.name), self._changed)
         self.all[spec.name] = supervised
         return supervised
 
     async def run_once(self, spec: Spec, row: Row) -> int:
         """A one-off task: its exit code; it is never restarted."""
+        if self._stopping:
+            raise LabError("the stack is stopping", code="interrupted", exit_code=EXIT_INTERRUPTED)
         log = self.open_log(spec.name)
         row.log, began = str(log.path), time.monotonic()
         row.state, row.detail = State.STARTING, "running"
@@ -229,7 +240,7 @@ class Supervisor:
         try:
             process = await start(spec, log)
             self._tasks.add(process)
-            row.pid = process.pid
+            row.pid, row.born = process.pid, start_time(process.pid)
             self._changed()
             code = await process.wait()
         finally:

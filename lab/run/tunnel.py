@@ -57,7 +57,7 @@ class _Side(asyncio.Protocol):
 
 
 class _Upstream(_Side):
-    """The service's end: holds back until its answer's head is whole, then adds the front's own headers to it."""
+    """The service's end: holds back until its answer's head is whole, then adds the front's headers."""
 
     def __init__(self, ended: Callable[[], None], extra: Iterable[tuple[str, str]]) -> None:
         super().__init__(ended)
