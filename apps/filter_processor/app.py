@@ -1,0 +1,89 @@
+"""Wires the filter processor: the only place that knows its adapters."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from litestar import Litestar
+
+from apps.contracts.bus import LEASES_CHANNEL
+from apps.filter_processor.consumer import Consumer
+from apps.filter_processor.engine import Engine
+from apps.filter_processor.intake import Intake
+from apps.filter_processor.leases import Leases
+from apps.filter_processor.matcher import Matcher
+from apps.filter_processor.publisher import Publisher
+from apps.filter_processor.store import EntityStore
+from apps.platform import health as healths
+from apps.platform.postgres import open_pool, ping
+from apps.platform.redis import open_redis
+from apps.platform.serve import Application
+from apps.platform.subscriber import Subscriber
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from apps.filter_processor.settings import FilterProcessorSettings
+    from apps.platform.health import Health
+
+
+class _AfterLoad:
+    """A service that starts once the first state is complete: until then nobody may wait for us."""
+
+    def __init__(self, leases: Leases, consumer: Consumer) -> None:
+        self.name = leases.name
+        self._leases = leases
+        self._consumer = consumer
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Wait, then do what the wrapped service does."""
+        loading = asyncio.ensure_future(self._consumer.loaded.wait())
+        stopping = asyncio.ensure_future(stop.wait())
+        await asyncio.wait((loading, stopping), return_when=asyncio.FIRST_COMPLETED)
+        loading.cancel()
+        stopping.cancel()
+        if not stop.is_set():
+            await self._leases.run(stop)
+
+
+@asynccontextmanager
+async def build(settings: FilterProcessorSettings, health: Health) -> AsyncGenerator[Application]:
+    """Open what the processor needs and close it at the end."""
+    processor = secrets.token_hex(6)
+    async with (
+        open_pool(settings, settings.service) as pool,
+        open_redis(settings, f"{settings.service}-{processor}") as redis,
+    ):
+        matcher = Matcher()
+        engine = Engine(matcher, settings.max_tombstones)
+        publisher = Publisher(
+            redis, processor, settings.tick_milliseconds / 1000, settings.max_outgoing_bytes
+        )
+        consumer = Consumer(
+            redis,
+            EntityStore(pool),
+            engine,
+            publisher,
+            batch=settings.stream_batch,
+            catch_up_seconds=settings.catch_up_seconds,
+        )
+        intake = Intake(redis, matcher, publisher)
+        leases = Leases(redis, intake, processor, settings.lease_seconds)
+        subscriber = Subscriber(settings, f"{settings.service}-{processor}-sub", intake.message, intake.up)
+        subscriber.add(LEASES_CHANNEL)
+        intake.subscriber, intake.prompt = subscriber, leases.prompt
+        publisher.lost = consumer.restate = intake.restate
+
+        async def loaded() -> None:
+            await consumer.loaded.wait()
+
+        health.require("postgres", lambda: ping(pool))
+        health.require("subscriber", subscriber.check)
+        yield Application(
+            asgi=Litestar(healths.routes(health), openapi_config=None, logging_config=None),
+            services=(publisher, subscriber, consumer, intake, _AfterLoad(leases, consumer)),
+            started=(loaded,),
+        )
