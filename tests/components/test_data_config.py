@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from components.data.config import BucketConfig, CacheConfig, DataConfig, DatabaseConfig
+from components.data.config import BucketConfig, CacheConfig, DatabaseConfig, DataConfig
 from components.data.windows import overlap
 
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
