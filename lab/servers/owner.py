@@ -72,7 +72,7 @@ def open_folder(path: Path) -> None:
         path.chmod(0o711)
 
 
-def _outside(state: State) -> Path:
+def outside(state: State) -> Path:
     """This state folder's place below /var/lib; an earlier state folder's is dropped."""
     place = outside_folder(state.home)
     mark = place / "id"
@@ -93,7 +93,7 @@ def own_folder(state: State, name: str, owner: Owner | None) -> Path:
     if owner is None:
         return state.data(name)
     try:
-        path = _outside(state) / name
+        path = outside(state) / name
         path.mkdir(mode=0o700, exist_ok=True)
         os.chown(path, owner.uid, owner.gid)
         state.check_space(path)

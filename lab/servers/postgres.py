@@ -6,17 +6,15 @@ import contextlib
 import os
 import shutil
 import signal
-import subprocess
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lab.errors import LabError
 from lab.servers import binaries, external, tls
 from lab.servers.endpoints import PostgresServer
 from lab.servers.owner import hand_over, own_folder, server_owner, socket_folder
 from lab.servers.process import LOOPBACK, Kept
-from lab.servers.state import State, disk_full, write_private
+from lab.servers.state import State, write_private
 
 if TYPE_CHECKING:
     from lab.servers.owner import Owner
@@ -65,11 +63,11 @@ class EmbeddedPostgres:
         self._front.launch(issued)
         data = folder / "data"
         program = binaries.choose(binaries.postgres_programs(), "PostgreSQL", _written_by(data))
-        program = binaries.within_reach(program, owner)
+        program = binaries.within_reach(self.state, program, owner)
         try:
             _end_leftover(data)
             if not (data / "PG_VERSION").is_file():
-                initdb(program.path, folder, owner, self.state)
+                await initdb(program.path, folder, owner, self.state)
             await self._launch(program.path, data, sockets, owner)
             port = await self._front.ready()
         except BaseException:
@@ -175,7 +173,7 @@ def _runs_in(pid: int, data: Path) -> bool:
         return False
 
 
-def initdb(programs: Path, folder: Path, owner: Owner | None, state: State) -> None:
+async def initdb(programs: Path, folder: Path, owner: Owner | None, state: State) -> None:
     """A new cluster, built beside its place and renamed: one cut short never looks whole."""
     fresh, data, secret = folder / "new", folder / "data", folder / "password"
     for path in (fresh, data):
@@ -185,29 +183,17 @@ def initdb(programs: Path, folder: Path, owner: Owner | None, state: State) -> N
     command = [
         str(programs / "initdb"),
         *("--pgdata", str(fresh), "--username", ADMIN, "--pwfile", str(secret)),
-        *("--auth=scram-sha-256", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync", "--no-instructions"),
+        *("--auth=scram-sha-256", "--encoding=UTF8", "--locale=C.UTF-8", "--no-instructions"),
+        # seconds less: after a loss of power within half a minute of the first start a wipe may be needed
+        "--no-sync",
     ]
-    done = subprocess.run(
-        command,
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        umask=0o077,
-        check=False,
-        env={"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8"},
-        user=None if owner is None else owner.uid,
-        group=None if owner is None else owner.gid,
-        extra_groups=None if owner is None else [],
-    )
-    secret.unlink()
-    if done.returncode != 0:
+    program = Kept("initdb", state, command, owner=owner, cwd=folder, stop_signal=signal.SIGKILL)
+    program.start()
+    try:
+        code = await program.finish()
+    finally:
+        secret.unlink(missing_ok=True)
+    if code != 0:
         shutil.rmtree(fresh, ignore_errors=True)
-        if "No space left on device" in done.stderr:
-            raise disk_full(folder)
-        raise LabError(
-            "PostgreSQL's initdb failed",
-            cause=(done.stderr or done.stdout).strip()[-800:],
-            hint="run `slipway doctor`",
-            code="server-failed",
-        )
+        raise program.failure(f"ended with status {code}")
     fresh.rename(data)

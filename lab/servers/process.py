@@ -96,6 +96,17 @@ class Kept:
                 raise self.failure(f"was not ready within {timeout:.0f} s")
             await asyncio.sleep(0.02)
 
+    async def finish(self) -> int:
+        """Wait for a program that ends by itself; its exit status."""
+        assert self._keeper is not None  # noqa: S101 — started
+        try:
+            # polled, as a process object of the loop could not be stopped from another loop
+            while (code := self._keeper.poll()) is None:  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+        finally:
+            await self.stop()
+        return code
+
     def failure(self, fact: str) -> LabError:
         """The server's own last words are the cause."""
         words = self.tail()

@@ -46,7 +46,7 @@ class EmbeddedValkey:
         mark = folder / "written-by"
         written_by = mark.read_text(encoding="utf-8") if mark.is_file() else None
         program = binaries.choose(binaries.valkey_programs(), "Valkey", written_by)
-        program = binaries.within_reach(program, owner)
+        program = binaries.within_reach(self.state, program, owner)
         mark.write_text(f"{program.name} {program.major}", encoding="utf-8")
         try:
             await self._launch(program.path, folder, sockets / SOCKET_NAME, owner)

@@ -3,53 +3,40 @@
 from __future__ import annotations
 
 import socket
-import subprocess
-import time
 from pathlib import Path
 from types import TracebackType
 
 from lab.servers import State, binaries, wipe
 from lab.servers.owner import own_folder, server_owner
 from lab.servers.postgres import ADMIN, initdb
+from lab.servers.process import Kept
 
 
 class PlainPostgres:
-    """Used with `with`; gives the URL."""
+    """Used with `async with`; gives the URL."""
 
     def __init__(self, home: Path) -> None:
         self.state = State(home).open()
-        self.process: subprocess.Popen[bytes] | None = None
+        self.server: Kept | None = None
 
-    def __enter__(self) -> str:
+    async def __aenter__(self) -> str:
         owner = server_owner()
-        program = binaries.within_reach(binaries.postgres_programs()[0], owner)
+        program = binaries.within_reach(self.state, binaries.postgres_programs()[0], owner)
         folder = own_folder(self.state, "postgres", owner)
-        initdb(program.path, folder, owner, self.state)
+        await initdb(program.path, folder, owner, self.state)
         with socket.create_server(("127.0.0.1", 0)) as probe:
             port = probe.getsockname()[1]
         options = ["-c", "listen_addresses=127.0.0.1", "-c", f"port={port}", "-c", "unix_socket_directories="]
-        self.process = subprocess.Popen(
-            [str(program.path / "postgres"), "-D", str(folder / "data"), *options],
-            cwd=folder,
-            stderr=subprocess.DEVNULL,
-            user=None if owner is None else owner.uid,
-            group=None if owner is None else owner.gid,
-            extra_groups=None if owner is None else [],
-        )
-        deadline = time.monotonic() + 30
-        while time.monotonic() < deadline:
-            try:
-                socket.create_connection(("127.0.0.1", port)).close()
-                break
-            except OSError:
-                time.sleep(0.05)
+        command = [str(program.path / "postgres"), "-D", str(folder / "data"), *options]
+        self.server = Kept("plain", self.state, command, owner=owner, cwd=folder)
+        self.server.start()
+        await self.server.until(lambda: "ready to accept connections" in self.server.tail(), timeout=30)
         return f"postgresql://{ADMIN}:{self.state.secret('postgres')}@127.0.0.1:{port}/postgres"
 
-    def __exit__(
+    async def __aexit__(
         self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self.process is not None:
-            self.process.terminate()
-            self.process.wait(timeout=20)
+        if self.server is not None:
+            await self.server.stop()
         self.state.close()
         wipe(self.state.home)

@@ -113,7 +113,7 @@ async def test_given_postgres_that_is_away(tmp_path: Path, monkeypatch: pytest.M
 
 async def test_given_plain_postgres_gets_tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A plain PostgreSQL is used through our front, with the server's name checked as in production."""
-    with PlainPostgres(tmp_path / "plain") as url:
+    async with PlainPostgres(tmp_path / "plain") as url:
         monkeypatch.setenv("SLIPWAY_DATABASE_URL", url)
         with State(tmp_path / "home") as state:
             server = EmbeddedPostgres(state)
