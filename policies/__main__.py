@@ -1,0 +1,22 @@
+"""What the engine starts: `pulumi preview --policy-pack policies --policy-pack-config …/config.dev.json`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+# the engine runs this file from inside its folder; the package itself is found from the folder above
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from policies import pack
+
+if __name__ == "__main__":
+    from pulumi_policy import EnforcementLevel, PolicyPack
+
+    # this constructor serves the engine until it is told to stop
+    PolicyPack(
+        name=pack.NAME,
+        policies=list(pack.build().policies),
+        enforcement_level=EnforcementLevel.MANDATORY,
+        description=pack.DESCRIPTION,
+    )

@@ -1,0 +1,170 @@
+"""The budget: what the stack will cost, against the budget that the stack itself sets up."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from typing import Any, Final
+
+from policies.control import PASS, Verdict, each, fail, undecided, whole
+from policies.graph import Graph, Node
+from policies.pricing import estimate as pricing
+from policies.pricing import table as prices
+from policies.settings import BudgetSettings, Settings
+
+BUDGET: Final = "aws:budgets/budget:Budget"
+_DEAREST: Final = 5
+
+
+@lru_cache(maxsize=1)
+def price_table() -> prices.PriceTable:
+    """The table that comes with the pack."""
+    return prices.load()
+
+
+def today() -> dt.date:
+    """The day in UTC; tests replace it."""
+    return dt.datetime.now(dt.UTC).date()
+
+
+def _settings(settings: Settings) -> BudgetSettings:
+    return settings if isinstance(settings, BudgetSettings) else BudgetSettings()
+
+
+def _limit(graph: Graph) -> tuple[Node | None, float | None]:
+    """The stack's monthly budget in dollars; the lowest when there are several."""
+    limits = [
+        (float(budget.known("limitAmount", 0)), budget)
+        for budget in graph.of_type(BUDGET)
+        if budget.known("budgetType", "COST") == "COST" and budget.known("timeUnit") == "MONTHLY"
+    ]
+    if not limits:
+        return None, None
+    lowest, node = min(limits, key=lambda pair: pair[0])
+    return node, lowest
+
+
+@whole(
+    "SLP-BUD-001",
+    "The stack costs no more than its budget",
+    "high",
+    "budget",
+    rationale="A bill is read weeks after the change that caused it; an estimate is read before.",
+    remediation="make the stack smaller, or raise slipway:budget.monthly_usd",
+    applies_to=(BUDGET,),
+)
+def within_budget(graph: Graph, settings: Settings) -> Iterator[tuple[Node | None, Verdict]]:
+    """Baseline and declared use, against the stack's own monthly budget."""
+    budget, limit = _limit(graph)
+    if limit is None:
+        fix = "add aws.budgets.Budget(time_unit='MONTHLY', …): slipway:budget {monthly_usd, emails}"
+        yield None, fail("has no monthly budget", fix=fix)
+        return
+    chosen = _settings(settings)
+    result = pricing.estimate(graph, price_table(), chosen.usage)
+    if result.total > limit:
+        yield budget, _over(result, limit)
+    elif len(result.unpriced) > chosen.max_unpriced:
+        yield budget, _unpriced(result, chosen.max_unpriced)
+    else:
+        yield budget, PASS
+
+
+def _over(result: pricing.Estimate, limit: float) -> Verdict:
+    dearest = [f"{label} ${usd:,.2f} ({urn})" for urn, label, usd in result.by_resource()[:_DEAREST]]
+    changes, total = pricing.enough(result, limit)
+    words = ", ".join(f"{saving.what} (-${saving.usd:,.2f})" for saving in changes)
+    enough = f"{words} brings it to ${total:,.2f}" if total <= limit else "no change of size brings it under"
+    return fail(
+        f"the stack costs ${result.total:,.2f} a month, ${result.total - limit:,.2f} over its budget of "
+        f"${limit:,.2f} (baseline ${result.baseline:,.2f}, declared use ${result.usage:,.2f}); "
+        f"dearest: {'; '.join(dearest)}",
+        fix=f"{enough}; or raise slipway:budget.monthly_usd to {int(result.total) + 1}",
+    )
+
+
+def _unpriced(result: pricing.Estimate, allowed: int) -> Verdict:
+    names = "; ".join(f"{each.label}: {each.why}" for each in result.unpriced[:_DEAREST])
+    more = len(result.unpriced) - _DEAREST
+    return undecided(
+        f"{len(result.unpriced)} resources have no known price ({allowed} allowed): {names}"
+        + (f"; and {more} more" if more > 0 else "")
+    )
+
+
+@whole(
+    "SLP-BUD-002",
+    "The budget tells somebody, before and when it is spent",
+    "medium",
+    "budget",
+    rationale="A budget that mails nobody is a number in a console.",
+    remediation="give the budget an ACTUAL and a FORECASTED notification with subscribers",
+    applies_to=(BUDGET,),
+)
+def budget_tells(graph: Graph, _settings: Settings) -> Iterator[tuple[Node | None, Verdict]]:
+    """Both kinds of notification."""
+
+    def judge(budget: Node) -> Verdict:
+        blocks = budget.blocks("notifications")
+        told = {str(block.get("notificationType")) for block in blocks if _subscribers(block)}
+        missing = [kind for kind in ("ACTUAL", "FORECASTED") if kind not in told]
+        return fail(f"has no {' and no '.join(missing)} notification") if missing else PASS
+
+    return each(graph.of_type(BUDGET), judge)
+
+
+def _subscribers(notification: Mapping[str, Any]) -> bool:
+    return bool(notification.get("subscriberEmailAddresses") or notification.get("subscriberSnsTopicArns"))
+
+
+@whole(
+    "SLP-BUD-003",
+    "Autoscaling at its ceiling stays within a multiple of the budget",
+    "medium",
+    "budget",
+    rationale="A runaway client or an attack takes every autoscaling to its maximum: survive that bill.",
+    remediation="lower max_tasks or max_storage_gb, or set exposureFactor of the budget policy",
+    applies_to=(BUDGET,),
+)
+def bounded_exposure(graph: Graph, settings: Settings) -> Iterator[tuple[Node | None, Verdict]]:
+    """The ceiling of each service and of the database's storage."""
+    budget, limit = _limit(graph)
+    if limit is None:
+        return
+    chosen = _settings(settings)
+    result = pricing.estimate(graph, price_table(), chosen.usage)
+    ceiling = limit * chosen.exposure_factor
+    if result.exposure <= ceiling:
+        yield budget, PASS
+        return
+    yield (
+        budget,
+        fail(
+            f"with every autoscaling at its ceiling the stack costs ${result.exposure:,.2f} a month, "
+            f"more than {chosen.exposure_factor:g} x its budget (${ceiling:,.2f})"
+        ),
+    )
+
+
+@whole(
+    "SLP-BUD-004",
+    "Prices are fresh",
+    "low",
+    "budget",
+    rationale="An estimate is as good as its prices.",
+    remediation="refresh policies/pricing/prices.json from AWS's offer files, with source and date",
+)
+def fresh_prices(graph: Graph, settings: Settings) -> Iterator[tuple[Node | None, Verdict]]:
+    """The oldest price that this stack uses."""
+    chosen = _settings(settings)
+    oldest = pricing.estimate(graph, price_table(), chosen.usage).oldest()
+    if oldest is None:
+        return
+    age = (today() - oldest.date).days
+    stale = age > chosen.price_age_days
+    words = f"the price {oldest.id} is {age} days old ({chosen.price_age_days} allowed)"
+    yield None, fail(words) if stale else PASS
+
+
+CONTROLS = (within_budget, budget_tells, bounded_exposure, fresh_prices)

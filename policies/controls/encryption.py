@@ -1,0 +1,326 @@
+"""Encryption that one resource decides for itself: at rest under a key of ours, in transit by TLS."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final, cast
+
+from policies.control import PASS, Verdict, need, one
+from policies.graph import Node
+from policies.reader import UNKNOWN, UndecidedError
+from policies.settings import Settings
+
+_RATIONALE_KEY: Final = (
+    "Under a key of the stack, access to the data needs the key policy as well as the service's own policy, "
+    "and every use is in CloudTrail; AWS's default keys offer neither."
+)
+# the property by which each type takes a key of ours, and whether it is encrypted without one
+KEYED: Final[Mapping[str, tuple[str, str]]] = {
+    "aws:backup/vault:Vault": ("kmsKeyArn", ""),
+    "aws:cloudtrail/trail:Trail": ("kmsKeyId", "CKV_AWS_35"),
+    "aws:cloudwatch/eventBus:EventBus": ("kmsKeyIdentifier", ""),
+    "aws:cloudwatch/logGroup:LogGroup": ("kmsKeyId", "CKV_AWS_158"),
+    "aws:dynamodb/table:Table": ("serverSideEncryption.kmsKeyArn", "CKV_AWS_119"),
+    "aws:ebs/volume:Volume": ("kmsKeyId", "CKV_AWS_189"),
+    "aws:efs/fileSystem:FileSystem": ("kmsKeyId", "CKV_AWS_184"),
+    "aws:elasticache/replicationGroup:ReplicationGroup": ("kmsKeyId", "CKV_AWS_191"),
+    "aws:kinesis/stream:Stream": ("kmsKeyId", "CKV_AWS_185"),
+    "aws:rds/cluster:Cluster": ("kmsKeyId", "CKV_AWS_327"),
+    "aws:rds/instance:Instance": ("kmsKeyId", "CKV_AWS_354"),
+    "aws:secretsmanager/secret:Secret": ("kmsKeyId", "CKV_AWS_149"),
+    "aws:sns/topic:Topic": ("kmsMasterKeyId", "CKV_AWS_26"),
+    "aws:sqs/queue:Queue": ("kmsMasterKeyId", "CKV_AWS_27"),
+    "aws:ssm/parameter:Parameter": ("keyId", "CKV_AWS_337"),
+}
+# the flag that turns encryption on, where there is one
+FLAGGED: Final[Mapping[str, str]] = {
+    "aws:dynamodb/table:Table": "serverSideEncryption.enabled",
+    "aws:ebs/volume:Volume": "encrypted",
+    "aws:efs/fileSystem:FileSystem": "encrypted",
+    "aws:elasticache/replicationGroup:ReplicationGroup": "atRestEncryptionEnabled",
+    "aws:rds/cluster:Cluster": "storageEncrypted",
+    "aws:rds/instance:Instance": "storageEncrypted",
+}
+
+
+@one(
+    "SLP-ENC-001",
+    "Stores are encrypted at rest",
+    "critical",
+    "encryption",
+    frameworks=("Security Hub RDS.3", "Security Hub ElastiCache.4", "Security Hub EC2.3", "CKV_AWS_16"),
+    rationale="A snapshot, a backup or a returned disk can be read by whoever gets hold of it.",
+    remediation="turn the flag on; most stores can only be encrypted when they are created",
+    applies_to=tuple(FLAGGED),
+    waivable=False,
+)
+def encrypted_at_rest(store: Node, _settings: Settings) -> Verdict:
+    """By the store's own flag; a read replica inherits its source's."""
+    flag = FLAGGED[store.type]
+    if store.given("replicateSourceDb"):
+        return PASS
+    return need(_true(store.known(flag)), f"{flag} is not on")
+
+
+@one(
+    "SLP-ENC-002",
+    "Data is encrypted under a key of the stack",
+    "high",
+    "encryption",
+    frameworks=("Security Hub SQS.1", "Security Hub SNS.1", "AwsSolutions-SQS2", "CKV_AWS_27", "CKV_AWS_158"),
+    rationale=_RATIONALE_KEY,
+    remediation="give it the stack's KMS key",
+    applies_to=tuple(KEYED),
+)
+def customer_key(node: Node, _settings: Settings) -> Verdict:
+    """That a key is named is known even while its ARN is not."""
+    key, _ = KEYED[node.type]
+    if node.given("replicateSourceDb"):
+        return PASS
+    if node.type == "aws:kinesis/stream:Stream" and node.known("encryptionType", "NONE") != "KMS":
+        return need(condition=False, message="encryptionType is not KMS")
+    value = node.get(key)
+    if isinstance(value, str) and value.startswith("alias/aws/"):
+        return need(condition=False, message=f"{key} is the key of AWS, not one of the stack")
+    return need(node.given(key), f"has no {key}")
+
+
+@one(
+    "SLP-ENC-003",
+    "Parameters are SecureStrings",
+    "high",
+    "encryption",
+    frameworks=("CKV_AWS_337", "CKV2_AWS_34"),
+    rationale="A String parameter is plain text for everyone who may list parameters.",
+    remediation="set type to SecureString with key_id, and give `value`, not `insecure_value`",
+    applies_to=("aws:ssm/parameter:Parameter",),
+)
+def secure_parameters(parameter: Node, _settings: Settings) -> Verdict:
+    """The value itself is never looked at."""
+    if parameter.given("insecureValue"):
+        return need(condition=False, message="insecureValue is set")
+    return need(parameter.known("type") == "SecureString", "type is not SecureString")
+
+
+@one(
+    "SLP-ENC-004",
+    "Image repositories are encrypted under a KMS key",
+    "medium",
+    "encryption",
+    frameworks=("CKV_AWS_136",),
+    rationale=_RATIONALE_KEY,
+    remediation="set encryption_configurations to KMS with the stack's key (only when it is created)",
+    applies_to=("aws:ecr/repository:Repository",),
+)
+def ecr_kms(repository: Node, _settings: Settings) -> Verdict:
+    """ECR's own default is AES256."""
+    blocks = repository.blocks("encryptionConfigurations")
+    kms = [block for block in blocks if block.get("encryptionType") in ("KMS", "KMS_DSSE")]
+    return need(bool(kms), "encryptionConfigurations is not KMS")
+
+
+@one(
+    "SLP-ENC-005",
+    "Keys rotate",
+    "high",
+    "encryption",
+    frameworks=("Security Hub KMS.4", "AwsSolutions-KMS5", "CKV_AWS_7", "CIS AWS 3.6"),
+    rationale="Rotation bounds how much data one key's material protects; AWS does it without a new ARN.",
+    remediation="set enable_key_rotation",
+    applies_to=("aws:kms/key:Key",),
+)
+def key_rotation(key: Node, _settings: Settings) -> Verdict:
+    """Asymmetric and HMAC keys cannot rotate."""
+    if key.known("customerMasterKeySpec", "SYMMETRIC_DEFAULT") != "SYMMETRIC_DEFAULT":
+        return PASS
+    return need(_true(key.known("enableKeyRotation")), "enableKeyRotation is not on")
+
+
+@one(
+    "SLP-ENC-006",
+    "Caches speak TLS only, and ask who is there",
+    "critical",
+    "encryption",
+    frameworks=(
+        "Security Hub ElastiCache.5",
+        "Security Hub ElastiCache.6",
+        "AwsSolutions-AEC3",
+        "CKV_AWS_30",
+    ),
+    rationale="Redis without TLS shows every message and its password to whoever is on the path.",
+    remediation="set transit_encryption_enabled, transit_encryption_mode='required', and auth_token or users",
+    applies_to=("aws:elasticache/replicationGroup:ReplicationGroup",),
+)
+def cache_tls(cache: Node, _settings: Settings) -> Verdict:
+    """`preferred` still lets plain connections in."""
+    wrong: list[str] = []
+    if not _true(cache.known("transitEncryptionEnabled")):
+        wrong.append("transitEncryptionEnabled is not on")
+    # the default of a new group with TLS on is `required`
+    if cache.known("transitEncryptionMode", "required") != "required":
+        wrong.append("transitEncryptionMode lets plain connections in")
+    if not cache.given("authToken") and not cache.given("userGroupIds"):
+        wrong.append("there is neither authToken nor userGroupIds")
+    return need(not wrong, "; ".join(wrong))
+
+
+@one(
+    "SLP-ENC-007",
+    "Load balancers listen on HTTPS, or redirect to it",
+    "high",
+    "encryption",
+    frameworks=("Security Hub ELB.1", "CKV_AWS_2", "CKV2_AWS_20"),
+    rationale="Tokens and positions sent over plain HTTP can be read and changed on the way.",
+    remediation="listen on HTTPS; let the HTTP listener's default action redirect to HTTPS",
+    applies_to=("aws:lb/listener:Listener",),
+)
+def https_listeners(listener: Node, _settings: Settings) -> Verdict:
+    """Network load balancers say TLS."""
+    protocol = listener.known("protocol", "HTTP")
+    if protocol in ("HTTPS", "TLS"):
+        return PASS
+    if protocol == "HTTP":
+        actions = listener.blocks("defaultActions")
+        redirects = [_redirect(action) == "HTTPS" for action in actions if action.get("type") == "redirect"]
+        return need(bool(redirects) and all(redirects), "HTTP without a redirect to HTTPS")
+    return need(condition=False, message=f"protocol {protocol} is not encrypted")
+
+
+def _redirect(action: Mapping[str, Any]) -> object:
+    redirect = action.get("redirect")
+    if redirect is UNKNOWN:
+        raise UndecidedError("defaultActions.redirect")
+    return cast("Mapping[str, Any]", redirect).get("protocol") if isinstance(redirect, Mapping) else None
+
+
+@one(
+    "SLP-ENC-008",
+    "Listeners offer TLS 1.2 and 1.3 only",
+    "high",
+    "encryption",
+    frameworks=("Security Hub ELB.17", "CKV_AWS_103", "CKV2_AWS_74"),
+    rationale="TLS 1.0 and 1.1 are broken; AWS's default policy of a listener still offers them.",
+    remediation="set ssl_policy to ELBSecurityPolicy-TLS13-1-2-2021-06 or a later TLS13 policy",
+    applies_to=("aws:lb/listener:Listener",),
+)
+def tls_policy(listener: Node, _settings: Settings) -> Verdict | None:
+    """The TLS13 family has members that keep TLS 1.0 or 1.1 for old clients: not these."""
+    if listener.known("protocol", "HTTP") not in ("HTTPS", "TLS"):
+        return None
+    policy = str(listener.known("sslPolicy", "AWS's default"))
+    modern = policy.startswith(("ELBSecurityPolicy-TLS13-1-2", "ELBSecurityPolicy-TLS13-1-3"))
+    return need(modern, f"sslPolicy is {policy}")
+
+
+@one(
+    "SLP-ENC-009",
+    "Environments of functions are encrypted under a key of the stack",
+    "medium",
+    "encryption",
+    frameworks=("CKV_AWS_173",),
+    rationale=_RATIONALE_KEY,
+    remediation="set kms_key_arn on the function, or drop its environment",
+    applies_to=("aws:lambda/function:Function",),
+)
+def lambda_environment(function: Node, _settings: Settings) -> Verdict:
+    """A function without variables has nothing to encrypt."""
+    if not function.given("environment.variables"):
+        return PASS
+    return need(function.given("kmsKeyArn"), "has environment variables and no kmsKeyArn")
+
+
+@one(
+    "SLP-ENC-010",
+    "Disks of instances are encrypted",
+    "high",
+    "encryption",
+    frameworks=("Security Hub EC2.181", "AwsSolutions-EC26", "CKV_AWS_8"),
+    rationale="A snapshot of an unencrypted disk can be shared and read.",
+    remediation="set encrypted on each block device that has EBS",
+    applies_to=("aws:ec2/launchTemplate:LaunchTemplate", "aws:ec2/instance:Instance"),
+)
+def instance_disks(node: Node, _settings: Settings) -> Verdict:
+    """Disks that the image brings are described too, or they follow the account's default."""
+    if node.type == "aws:ec2/launchTemplate:LaunchTemplate":
+        devices = [each.get("ebs", each) for each in node.blocks("blockDeviceMappings")]
+    else:
+        devices = [*node.blocks("rootBlockDevice"), *node.blocks("ebsBlockDevices")]
+    if not devices:
+        return need(condition=False, message="describes no disk, so the account's default decides")
+    return need(all(_true(device.get("encrypted")) for device in devices), "a disk is not encrypted")
+
+
+@one(
+    "SLP-ENC-011",
+    "File systems of tasks are mounted with TLS",
+    "medium",
+    "encryption",
+    frameworks=("CKV_AWS_97",),
+    rationale="NFS without TLS carries every byte in the clear.",
+    remediation="set efs_volume_configuration.transit_encryption to ENABLED",
+    applies_to=("aws:ecs/taskDefinition:TaskDefinition",),
+)
+def efs_in_transit(task: Node, _settings: Settings) -> Verdict:
+    """Tasks without EFS pass."""
+    mounts = [volume.get("efsVolumeConfiguration") for volume in task.blocks("volumes")]
+    if UNKNOWN in mounts:
+        raise UndecidedError("volumes.efsVolumeConfiguration")
+    used = [cast("Mapping[str, Any]", mount) for mount in mounts if isinstance(mount, Mapping)]
+    encrypted = all(mount.get("transitEncryption") == "ENABLED" for mount in used)
+    return need(encrypted, "a volume of EFS has transitEncryption off")
+
+
+@one(
+    "SLP-ENC-012",
+    "Database proxies insist on TLS",
+    "high",
+    "encryption",
+    frameworks=("Security Hub RDS.43",),
+    rationale="A proxy that takes plain connections makes the database's own TLS worth nothing.",
+    remediation="set require_tls",
+    applies_to=("aws:rds/proxy:Proxy",),
+)
+def proxy_tls(proxy: Node, _settings: Settings) -> Verdict:
+    """Off unless said."""
+    return need(_true(proxy.known("requireTls")), "requireTls is not on")
+
+
+@one(
+    "SLP-ENC-013",
+    "Performance data is encrypted under a key of the stack",
+    "low",
+    "encryption",
+    frameworks=("CKV_AWS_354",),
+    rationale="Performance Insights keeps query texts, which may hold values.",
+    remediation="set performance_insights_kms_key_id",
+    applies_to=("aws:rds/instance:Instance",),
+)
+def insights_key(database: Node, _settings: Settings) -> Verdict:
+    """Only where it is on."""
+    if not _true(database.known("performanceInsightsEnabled")):
+        return PASS
+    return need(database.given("performanceInsightsKmsKeyId"), "has no performanceInsightsKmsKeyId")
+
+
+def _true(value: object) -> bool:
+    """Launch templates and ElastiCache take booleans as text."""
+    if value is UNKNOWN:
+        raise UndecidedError("encrypted")
+    return value is True or str(value).lower() == "true"
+
+
+CONTROLS = (
+    encrypted_at_rest,
+    customer_key,
+    secure_parameters,
+    ecr_kms,
+    key_rotation,
+    cache_tls,
+    https_listeners,
+    tls_policy,
+    lambda_environment,
+    instance_disks,
+    efs_in_transit,
+    proxy_tls,
+    insights_key,
+)

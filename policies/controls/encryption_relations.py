@@ -1,0 +1,179 @@
+"""Encryption that another resource decides: a bucket's configuration, a policy, a parameter."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any, Final, cast
+
+from policies.control import PASS, Verdict, each, fail, need, undecided, whole
+from policies.graph import Graph, Node
+from policies.settings import Settings
+
+BUCKET: Final = "aws:s3/bucket:Bucket"
+_SSE: Final = "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration"
+_LOGGING: Final = "aws:s3/bucketLogging:BucketLogging"
+
+
+@whole(
+    "SLP-ENC-101",
+    "Buckets are encrypted under a KMS key",
+    "high",
+    "encryption",
+    frameworks=("Security Hub S3.17", "CKV_AWS_145"),
+    rationale="With a KMS key, reading an object takes the key's permission as well as the bucket's.",
+    remediation="add aws.s3.BucketServerSideEncryptionConfiguration: aws:kms, the key, bucket_key_enabled",
+    applies_to=(BUCKET,),
+)
+def bucket_kms(graph: Graph, _settings: Settings) -> Iterator[tuple[Node | None, Verdict]]:
+    """Log buckets may use S3's own key: load balancers and S3 itself cannot write under a customer key."""
+
+    def judge(bucket: Node) -> Verdict:
+        configurations = graph.about(bucket, _SSE, "bucket")
+        if not configurations:
+            return fail("has no encryption configuration")
+        rules = configurations[0].blocks("rules")
+        default = [
+            cast("Mapping[str, Any]", rule.get("applyServerSideEncryptionByDefault") or {}) for rule in rules
+        ]
+        algorithms = {str(each.get("sseAlgorithm")) for each in default}
+        if algorithms == {"AES256"} and _takes_logs(graph, bucket):
+            return PASS
+        if not algorithms or not algorithms <= {"aws:kms", "aws:kms:dsse"}:
+            return fail(f"is encrypted by {', '.join(sorted(algorithms)) or 'nothing'}, not by KMS")
+        if not all(each.get("kmsMasterKeyId") for each in default):
+            return fail("names no key, so AWS's own key of S3 is used")
+        return need(
+            all(rule.get("bucketKeyEnabled") is True for rule in rules),
+            "bucketKeyEnabled is off: every object costs a KMS request",
+        )
+
+    return each(graph.of_type(BUCKET), judge)
+
+
+def _takes_logs(graph: Graph, bucket: Node) -> bool:
+    if graph.about(bucket, _LOGGING, "targetBucket"):
+        return True
+    for balancer in graph.of_type("aws:lb/loadBalancer:LoadBalancer"):
+        named = balancer.get("accessLogs.bucket")
+        if bucket in balancer.deps.get("accessLogs", ()) or named in bucket.names:
+            return True
+    return False
+
+
+# what must carry a policy that refuses plain HTTP: the policy's type, the property that names it, the actions
+_TLS_POLICIES: Final[Mapping[str, tuple[str, str, str]]] = {
+    BUCKET: ("aws:s3/bucketPolicy:BucketPolicy", "bucket", "s3"),
+    "aws:sqs/queue:Queue": ("aws:sqs/queuePolicy:QueuePolicy", "queueUrl", "sqs"),
+    "aws:sns/topic:Topic": ("aws:sns/topicPolicy:TopicPolicy", "arn", "sns"),
+}
+
+# which actions a Deny must have; a topic policy may not say sns:*, and publishing is what callers do
+_REFUSED: Final[Mapping[str, frozenset[str]]] = {
+    "s3": frozenset(("*", "s3:*")),
+    "sqs": frozenset(("*", "sqs:*")),
+    "sns": frozenset(("sns:publish",)),
+}
+
+
+@whole(
+    "SLP-ENC-102",
+    "Buckets, queues and topics refuse plain HTTP",
+    "high",
+    "encryption",
+    frameworks=("Security Hub S3.5", "AwsSolutions-S10", "AwsSolutions-SQS4", "AwsSolutions-SNS3"),
+    rationale="The service's plain HTTP endpoint is open to any caller whose policy does not forbid it.",
+    remediation='add a policy with a Deny for "*" on its actions when aws:SecureTransport is false',
+    applies_to=tuple(_TLS_POLICIES),
+)
+def tls_only(graph: Graph, _settings: Settings) -> Iterator[tuple[Node | None, Verdict]]:
+    """A policy document of its own, or the one inside the queue or topic."""
+
+    def judge(node: Node) -> Verdict:
+        type_, key, service = _TLS_POLICIES[node.type]
+        carriers = [*graph.about(node, type_, key), *([node] if node.given("policy") else [])]
+        if not carriers:
+            return fail("has no policy that refuses plain HTTP")
+        documents = [_document(carrier.known("policy")) for carrier in carriers]
+        if any(_refuses_plain(statement, service) for each in documents for statement in _statements(each)):
+            return PASS
+        return fail("its policy does not refuse plain HTTP", path=[node, carriers[0]])
+
+    return each(graph.of_type(*_TLS_POLICIES), judge)
+
+
+def _document(policy: object) -> Mapping[str, Any]:
+    if isinstance(policy, Mapping):
+        return cast("Mapping[str, Any]", policy)
+    try:
+        document: Any = json.loads(str(policy))
+    except ValueError:
+        return {}
+    return cast("Mapping[str, Any]", document) if isinstance(document, Mapping) else {}
+
+
+def _statements(document: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    statements: Any = document.get("Statement") or []
+    many = cast("list[Any]", statements if isinstance(statements, list) else [statements])
+    return [cast("Mapping[str, Any]", each) for each in many if isinstance(each, Mapping)]
+
+
+def _refuses_plain(statement: Mapping[str, Any], service: str) -> bool:
+    conditions: Any = statement.get("Condition") or {}
+    clear = [str(value).lower() for value in _many(conditions.get("Bool", {}).get("aws:SecureTransport"))]
+    names = {str(action).lower() for action in _many(statement.get("Action"))}
+    return (
+        statement.get("Effect") == "Deny"
+        and statement.get("Principal") in ("*", {"AWS": "*"}, {"AWS": ["*"]})
+        and bool(names & _REFUSED[service])
+        and clear == ["false"]
+        # a second condition would let some plain requests through
+        and list(conditions) == ["Bool"]
+        and len(conditions["Bool"]) == 1
+    )
+
+
+def _many(value: object) -> list[Any]:
+    """A policy's value or list of values, as a list."""
+    return cast("list[Any]", value) if isinstance(value, list) else [value]
+
+
+@whole(
+    "SLP-ENC-103",
+    "PostgreSQL takes TLS connections only",
+    "high",
+    "encryption",
+    frameworks=("Security Hub RDS.38", "CKV2_AWS_69"),
+    rationale="Without rds.force_ssl a client that forgets TLS sends its password in the clear.",
+    remediation="give it a parameter group with rds.force_ssl = 1",
+    applies_to=("aws:rds/instance:Instance", "aws:rds/cluster:Cluster"),
+)
+def force_ssl(graph: Graph, _settings: Settings) -> Iterator[tuple[Node | None, Verdict]]:
+    """Walk database → parameter group → parameter."""
+
+    def judge(database: Node) -> Verdict | None:
+        if not str(database.known("engine", "postgres")).endswith(("postgres", "postgresql")):
+            return None
+        cluster = database.type.endswith("Cluster")
+        key = "dbClusterParameterGroupName" if cluster else "parameterGroupName"
+        kind = (
+            "aws:rds/clusterParameterGroup:ClusterParameterGroup"
+            if cluster
+            else "aws:rds/parameterGroup:ParameterGroup"
+        )
+        if not database.given(key):
+            return fail("has no parameter group, so AWS's default decides")
+        group = graph.referred(database, key, kind)
+        if group is None:
+            return undecided("its parameter group is not of this stack", path=[database])
+        values = [str(each.get("value")) for each in group.blocks("parameters") if _is_force_ssl(each)]
+        return PASS if "1" in values else fail("rds.force_ssl is not 1", path=[database, group])
+
+    return each(graph.of_type("aws:rds/instance:Instance", "aws:rds/cluster:Cluster"), judge)
+
+
+def _is_force_ssl(parameter: Mapping[str, Any]) -> bool:
+    return parameter.get("name") == "rds.force_ssl"
+
+
+CONTROLS = (bucket_kms, tls_only, force_ssl)

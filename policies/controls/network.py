@@ -1,0 +1,344 @@
+"""Controls of the private network that are decided by literals, or by who carries which security group."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any, Final, cast
+
+from policies.control import PASS, Verdict, each, fail, need, one, undecided, whole
+from policies.graph import Graph, Node
+from policies.reader import MISSING, UNKNOWN, UndecidedError
+from policies.settings import NetworkSettings, Settings
+
+WORLD: Final = frozenset(("0.0.0.0/0", "::/0"))
+GROUP: Final = "aws:ec2/securityGroup:SecurityGroup"
+INGRESS_RULE: Final = "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule"
+OLD_RULE: Final = "aws:ec2/securityGroupRule:SecurityGroupRule"
+LOAD_BALANCER: Final = "aws:lb/loadBalancer:LoadBalancer"
+VPC: Final = "aws:ec2/vpc:Vpc"
+DATA_STORES: Final = (
+    "aws:rds/instance:Instance",
+    "aws:rds/cluster:Cluster",
+    "aws:rds/proxy:Proxy",
+    "aws:elasticache/replicationGroup:ReplicationGroup",
+    "aws:elasticache/cluster:Cluster",
+    "aws:memorydb/cluster:Cluster",
+    "aws:efs/mountTarget:MountTarget",
+    "aws:opensearch/domain:Domain",
+)
+_CIDR_KEYS: Final = ("cidrIpv4", "cidrIpv6", "cidrBlocks", "ipv6CidrBlocks", "cidrBlock", "ipv6CidrBlock")
+
+
+@one(
+    "SLP-NET-002",
+    "Subnets give no public addresses to what starts in them",
+    "high",
+    "private-network",
+    frameworks=("Security Hub EC2.15", "CKV_AWS_130"),
+    rationale="An address handed out on launch makes a workload reachable without anyone having said so.",
+    remediation="set map_public_ip_on_launch and assign_ipv6_address_on_creation to false",
+    applies_to=("aws:ec2/subnet:Subnet",),
+)
+def no_public_addresses(subnet: Node, _settings: Settings) -> Verdict:
+    """Both address families."""
+    given = [
+        key
+        for key in ("mapPublicIpOnLaunch", "assignIpv6AddressOnCreation")
+        if subnet.known(key, default=False) is True
+    ]
+    return need(not given, f"{' and '.join(given)} is on")
+
+
+@one(
+    "SLP-NET-003",
+    "Tasks and instances get no public address",
+    "high",
+    "private-network",
+    frameworks=("Security Hub ECS.2", "Security Hub EC2.9", "CKV_AWS_333", "CKV_AWS_88"),
+    rationale="A public address on a task or instance bypasses the load balancer and its rules.",
+    remediation="set assign_public_ip (or associate_public_ip_address) to false; reach out through the NAT",
+    applies_to=(
+        "aws:ecs/service:Service",
+        "aws:ecs/taskSet:TaskSet",
+        "aws:ec2/instance:Instance",
+        "aws:ec2/launchTemplate:LaunchTemplate",
+    ),
+)
+def no_public_tasks(node: Node, _settings: Settings) -> Verdict:
+    """ECS says it in its network configuration, EC2 on the instance or its interfaces."""
+    if node.type.startswith("aws:ecs/"):
+        asked = node.known("networkConfiguration.assignPublicIp", default=False)
+        return need(asked is not True, "networkConfiguration.assignPublicIp is on")
+    if node.type == "aws:ec2/instance:Instance":
+        asked = node.known("associatePublicIpAddress", default=False)
+        return need(asked is not True, "associatePublicIpAddress is on")
+    interfaces = node.blocks("networkInterfaces")
+    public = [each for each in interfaces if str(each.get("associatePublicIpAddress")).lower() == "true"]
+    return need(not public, "a network interface has associatePublicIpAddress on")
+
+
+@one(
+    "SLP-NET-004",
+    "Databases are not publicly accessible",
+    "critical",
+    "private-network",
+    frameworks=("Security Hub RDS.2", "CKV_AWS_17"),
+    rationale="A public database has an address on the internet, whatever its security group says.",
+    remediation="set publicly_accessible to false",
+    applies_to=(
+        "aws:rds/instance:Instance",
+        "aws:rds/clusterInstance:ClusterInstance",
+        "aws:redshift/cluster:Cluster",
+    ),
+    waivable=False,
+)
+def no_public_databases(database: Node, _settings: Settings) -> Verdict:
+    """`publiclyAccessible`, which Redshift turned on by default for years."""
+    return need(database.known("publiclyAccessible", default=False) is not True, "publiclyAccessible is on")
+
+
+def _cidrs(rule: Node | Any) -> list[str]:
+    """The CIDRs of a rule, in each of the three styles of writing one."""
+    found: list[str] = []
+    for key in _CIDR_KEYS:
+        value = rule.get(key) if isinstance(rule, Node) else rule.get(key, MISSING)
+        if value is UNKNOWN:
+            raise UndecidedError(key)
+        if isinstance(value, str):
+            found.append(value)
+        elif isinstance(value, list):
+            values = cast("list[Any]", value)
+            if UNKNOWN in values:
+                raise UndecidedError(key)
+            found.extend(str(each) for each in values)
+    return found
+
+
+def _ports(rule: Node | Any) -> tuple[int, int]:
+    def port(key: str) -> int:
+        value = rule.get(key)
+        if value is UNKNOWN:
+            raise UndecidedError(key)
+        return int(value) if isinstance(value, (int, float)) else -1
+
+    protocol = str(rule.get("ipProtocol") or rule.get("protocol") or "")
+    first, last = port("fromPort"), port("toPort")
+    return (0, 65535) if protocol in ("-1", "all") or first < 0 or last < 0 else (first, last)
+
+
+def _rules(graph: Graph) -> Iterator[tuple[Node, Node | Any, Node | None]]:
+    """Every ingress rule: the resource that says it, the rule itself, and the group it opens."""
+    for rule in graph.of_type(INGRESS_RULE, OLD_RULE):
+        if rule.type == OLD_RULE and rule.get("type") != "ingress":
+            continue
+        yield rule, rule, graph.referred(rule, "securityGroupId", GROUP)
+    for group in graph.of_type(GROUP):
+        if group.given("ingress"):
+            for block in group.blocks("ingress"):
+                yield group, block, group
+
+
+def _carriers(graph: Graph, group: Node) -> list[Node]:
+    """The resources that carry a security group; rules, which only name it, left out."""
+    users = {id(user): user for user, _ in graph.users(group)}
+    return [user for user in users.values() if user.type not in (INGRESS_RULE, OLD_RULE, GROUP, _EGRESS_RULE)]
+
+
+_EGRESS_RULE: Final = "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule"
+
+
+@whole(
+    "SLP-NET-005",
+    "Only public load balancers are open to the world, on HTTP and HTTPS",
+    "high",
+    "private-network",
+    frameworks=("Security Hub EC2.18", "Security Hub EC2.19", "AwsSolutions-EC23", "CKV_AWS_260"),
+    rationale="Each port that the world may reach is attacked within minutes of being opened.",
+    remediation="let the rule name the security group of the caller (referenced_security_group_id)",
+    applies_to=(INGRESS_RULE, OLD_RULE, GROUP),
+)
+def world_ingress(graph: Graph, settings: Settings) -> Iterator[tuple[Node | None, Verdict]]:
+    """All three styles of writing a rule."""
+    allowed = settings.public_ports if isinstance(settings, NetworkSettings) else ()
+    for said_by, rule, group in _rules(graph):
+        try:
+            yield said_by, _world_verdict(graph, rule, group, allowed)
+        except UndecidedError as unknown:
+            yield said_by, undecided(f"reads `{unknown.path}`, which is not known before the stack exists")
+
+
+def _world_verdict(graph: Graph, rule: Any, group: Node | None, allowed: tuple[int, ...]) -> Verdict:
+    if not WORLD & set(_cidrs(rule)):
+        return PASS
+    first, last = _ports(rule)
+    open_ports = f"port {first}" if first == last else f"ports {first} to {last}"
+    if first != last or first not in allowed:
+        return fail(f"{open_ports} is open to the world")
+    carriers = _carriers(graph, group) if group else []
+    others = [each for each in carriers if each.type != LOAD_BALANCER]
+    path = [each for each in (group, *others[:1]) if each is not None]
+    if others:
+        return fail(f"{open_ports} of {others[0].label}, no load balancer, is open to the world", path=path)
+    return PASS
+
+
+@whole(
+    "SLP-NET-006",
+    "Data stores let in named security groups only",
+    "high",
+    "private-network",
+    rationale="A CIDR lets in whatever starts in that range tomorrow; a security group lets in one service.",
+    remediation="replace the CIDR by referenced_security_group_id of the service that connects",
+    applies_to=DATA_STORES,
+)
+def data_ingress(graph: Graph, _settings: Settings) -> Iterator[tuple[Node | None, Verdict]]:
+    """For each store, the rules of each security group that it carries."""
+    rules = list(_rules(graph))
+    yield from each(graph.of_type(*DATA_STORES), lambda store: _store_verdict(store, rules))
+
+
+def _store_verdict(store: Node, rules: Iterable[tuple[Node, Any, Node | None]]) -> Verdict:
+    groups = [node for nodes in store.deps.values() for node in nodes if node.type == GROUP]
+    if not groups:
+        return undecided("its security groups are not of this stack")
+    for said_by, rule, group in rules:
+        if group not in groups:
+            continue
+        cidrs = _cidrs(rule)
+        if cidrs:
+            return fail(f"lets in {', '.join(cidrs)}", path=[store, group, said_by])
+    return PASS
+
+
+@whole(
+    "SLP-NET-007",
+    "The default security group of each VPC is empty",
+    "high",
+    "private-network",
+    frameworks=("Security Hub EC2.2", "CKV2_AWS_12"),
+    rationale="What names no security group gets the default one, which lets all its members talk.",
+    remediation="add aws.ec2.DefaultSecurityGroup(vpc_id=…, ingress=[], egress=[])",
+    applies_to=(VPC,),
+)
+def default_group_empty(graph: Graph, _settings: Settings) -> Iterator[tuple[Node | None, Verdict]]:
+    """Adopted by the stack, with no rules."""
+    kind = "aws:ec2/defaultSecurityGroup:DefaultSecurityGroup"
+
+    def judge(vpc: Node) -> Verdict:
+        groups = graph.about(vpc, kind, "vpcId")
+        if not groups:
+            return fail("its default security group keeps AWS's rules: the stack does not adopt it")
+        full = [key for key in ("ingress", "egress") if groups[0].known(key, [])]
+        return need(not full, f"its default security group has {' and '.join(full)} rules")
+
+    return each(graph.of_type(VPC), judge)
+
+
+@whole(
+    "SLP-NET-008",
+    "Each VPC logs its flows",
+    "medium",
+    "private-network",
+    frameworks=("Security Hub EC2.6", "AwsSolutions-VPC7", "CKV2_AWS_11"),
+    rationale="Without flow logs nobody can say afterwards who talked to whom.",
+    remediation="add aws.ec2.FlowLog(vpc_id=…, traffic_type='ALL', …)",
+    applies_to=(VPC,),
+)
+def flow_logs(graph: Graph, _settings: Settings) -> Iterator[tuple[Node | None, Verdict]]:
+    """All traffic, not only what was accepted."""
+
+    def judge(vpc: Node) -> Verdict:
+        logs = graph.about(vpc, "aws:ec2/flowLog:FlowLog", "vpcId")
+        return need(any(log.known("trafficType") == "ALL" for log in logs), "no flow log of ALL its traffic")
+
+    return each(graph.of_type(VPC), judge)
+
+
+@one(
+    "SLP-NET-009",
+    "Route tables have no inline routes",
+    "medium",
+    "private-network",
+    rationale="Inline routes mix NAT and internet gateway in one property, so which subnet is public cannot "
+    "be proved before it exists; they also fight with aws.ec2.Route resources.",
+    remediation="write each route as an aws.ec2.Route",
+    applies_to=("aws:ec2/routeTable:RouteTable", "aws:ec2/defaultRouteTable:DefaultRouteTable"),
+)
+def no_inline_routes(table: Node, _settings: Settings) -> Verdict:
+    """An empty list only adopts the table."""
+    return need(not table.given("routes"), "has inline routes")
+
+
+@one(
+    "SLP-NET-010",
+    "Network ACLs let nobody administer from the internet",
+    "medium",
+    "private-network",
+    frameworks=("Security Hub EC2.21", "CKV_AWS_231", "CKV_AWS_232"),
+    rationale="SSH and RDP from everywhere are what scanners look for first.",
+    remediation="name the range that may administer, or use SSM Session Manager and remove the rule",
+    applies_to=("aws:ec2/networkAclRule:NetworkAclRule",),
+)
+def acl_administration(rule: Node, _settings: Settings) -> Verdict:
+    """An allowing ingress rule for the world that covers port 22 or 3389."""
+    if rule.known("egress", default=False) is True or rule.known("ruleAction") != "allow":
+        return PASS
+    if not WORLD & set(_cidrs(rule)):
+        return PASS
+    first, last = _ports(rule)
+    admin = [port for port in (22, 3389) if first <= port <= last]
+    return need(not admin, f"lets the world in on {' and '.join(map(str, admin))}")
+
+
+@one(
+    "SLP-NET-011",
+    "Tasks have a network interface and a security group of their own",
+    "high",
+    "private-network",
+    frameworks=("Security Hub ECS.17",),
+    rationale="In host and bridge mode tasks share the instance's address and its security group.",
+    remediation="set network_mode to awsvpc",
+    applies_to=("aws:ecs/taskDefinition:TaskDefinition",),
+)
+def awsvpc(task: Node, _settings: Settings) -> Verdict:
+    """Fargate insists on it; EC2 does not."""
+    return need(task.known("networkMode") == "awsvpc", "networkMode is not awsvpc")
+
+
+@whole(
+    "SLP-NET-012",
+    "Buckets block public access",
+    "critical",
+    "private-network",
+    frameworks=("Security Hub S3.8", "AwsSolutions-S2", "CKV2_AWS_6"),
+    rationale="One public ACL or policy is enough to publish a bucket; the block overrules both.",
+    remediation="add aws.s3.BucketPublicAccessBlock with all four flags on",
+    applies_to=("aws:s3/bucket:Bucket",),
+)
+def buckets_private(graph: Graph, _settings: Settings) -> Iterator[tuple[Node | None, Verdict]]:
+    """All four flags, for each bucket."""
+    flags = ("blockPublicAcls", "blockPublicPolicy", "ignorePublicAcls", "restrictPublicBuckets")
+
+    def judge(bucket: Node) -> Verdict:
+        blocks = graph.about(bucket, "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock", "bucket")
+        if not blocks:
+            return fail("has no public access block")
+        off = [flag for flag in flags if blocks[0].known(flag, default=False) is not True]
+        return need(not off, f"{', '.join(off)} is off")
+
+    return each(graph.of_type("aws:s3/bucket:Bucket"), judge)
+
+
+CONTROLS = (
+    no_public_addresses,
+    no_public_tasks,
+    no_public_databases,
+    world_ingress,
+    data_ingress,
+    default_group_empty,
+    flow_logs,
+    no_inline_routes,
+    acl_administration,
+    awsvpc,
+    buckets_private,
+)

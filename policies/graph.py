@@ -1,0 +1,136 @@
+"""The stack as a graph: resources, what each property depends on, and who refers to whom."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Final, Protocol, cast
+
+from policies.reader import MISSING, UNKNOWN, UndecidedError, canonical, plain, read
+
+# by which property other resources may name a resource, when they do not take its output
+_NAMES: Final = ("name", "bucket", "identifier", "id", "arn", "family", "replicationGroupId", "url")
+
+
+class PolicyLike(Protocol):
+    """What pulumi-policy hands to a stack policy for each resource."""
+
+    resource_type: str
+    props: Any
+    urn: str
+    name: str
+
+
+@dataclass(frozen=True, eq=False)
+class Node:
+    """One resource: its properties as plain values, and the nodes each of them was made from."""
+
+    type: str
+    urn: str
+    name: str
+    props: Mapping[str, Any]
+    deps: Mapping[str, Sequence[Node]] = field(default_factory=dict[str, "Sequence[Node]"], repr=False)
+
+    @classmethod
+    def of(cls, resource: PolicyLike) -> Node:
+        """A node without relations, for policies that see one resource."""
+        return cls(canonical(resource.resource_type), resource.urn, resource.name, plain(resource.props))
+
+    def get(self, path: str) -> Any:
+        """The value, MISSING or UNKNOWN."""
+        return read(self.props, path)
+
+    def known(self, path: str, default: Any = None) -> Any:
+        """The value, or `default` when it is missing; an unknown one ends the control as undecided."""
+        value = self.get(path)
+        if value is UNKNOWN:
+            raise UndecidedError(path)
+        return default if value is MISSING else value
+
+    def given(self, path: str) -> bool:
+        """Whether the program gave a value, known or not."""
+        return self.get(path) not in (MISSING, "", [], {})
+
+    def blocks(self, path: str) -> list[Mapping[str, Any]]:
+        """The nested blocks of a list property (or of a single block)."""
+        value = self.known(path, [])
+        many = cast("list[Any]", value if isinstance(value, list) else [value])
+        if UNKNOWN in many:
+            raise UndecidedError(path)
+        return many
+
+    def made_from(self, key: str, *types: str) -> list[Node]:
+        """The nodes of these types that the top-level property `key` was made from."""
+        return [node for node in self.deps.get(key, ()) if node.type in types]
+
+    @property
+    def kind(self) -> str:
+        """The last word of the type: `Subnet`."""
+        return self.type.rpartition(":")[2]
+
+    @property
+    def label(self) -> str:
+        """How messages speak of it: `subnet private-a`."""
+        words = "".join(f" {letter.lower()}" if letter.isupper() else letter for letter in self.kind).strip()
+        return f"{words} {self.name}"
+
+    @cached_property
+    def names(self) -> frozenset[str]:
+        """The literal names by which others may refer to it."""
+        values = (self.props.get(key) for key in _NAMES)
+        return frozenset(value for value in values if isinstance(value, str) and value)
+
+
+class Graph:
+    """All nodes of a stack, and the questions that controls ask of them."""
+
+    def __init__(self, nodes: Iterable[Node]) -> None:
+        self.nodes = list(nodes)
+        self._by_type: dict[str, list[Node]] = {}
+        self._users: dict[int, list[tuple[Node, str]]] = {}
+        for node in self.nodes:
+            self._by_type.setdefault(node.type, []).append(node)
+            for key, targets in node.deps.items():
+                for target in targets:
+                    self._users.setdefault(id(target), []).append((node, key))
+
+    @classmethod
+    def of(cls, resources: Sequence[Any]) -> Graph:
+        """The graph of what pulumi-policy hands to a stack policy."""
+        nodes = {resource.urn: Node.of(resource) for resource in resources}
+        for resource in resources:
+            relations = cast("dict[str, list[Node]]", nodes[resource.urn].deps)
+            for key, targets in resource.property_dependencies.items():
+                relations[key] = [nodes[target.urn] for target in targets if target.urn in nodes]
+        return cls(nodes.values())
+
+    def __iter__(self) -> Iterator[Node]:
+        return iter(self.nodes)
+
+    def of_type(self, *types: str) -> list[Node]:
+        """The nodes of these types, in the stack's order."""
+        if len(types) == 1:
+            return list(self._by_type.get(types[0], ()))
+        wanted = set(types)
+        return [node for node in self.nodes if node.type in wanted]
+
+    def users(self, node: Node, *types: str) -> list[tuple[Node, str]]:
+        """Who was made from `node`, and by which property."""
+        found = self._users.get(id(node), [])
+        return [(user, key) for user, key in found if not types or user.type in types]
+
+    def refers(self, node: Node, key: str, target: Node) -> bool:
+        """Whether `node.key` names `target`: by its output, or by its literal name."""
+        if target in node.deps.get(key, ()):
+            return True
+        value = node.get(key)
+        return isinstance(value, str) and value in target.names
+
+    def about(self, target: Node, type_: str, key: str) -> list[Node]:
+        """The nodes of a type whose `key` names `target` (a bucket's policy, a queue's policy, …)."""
+        return [node for node in self.of_type(type_) if self.refers(node, key, target)]
+
+    def referred(self, node: Node, key: str, type_: str) -> Node | None:
+        """The node of a type that `node.key` names."""
+        return next((target for target in self.of_type(type_) if self.refers(node, key, target)), None)

@@ -1,0 +1,60 @@
+"""The price table: every price with its unit, usage type, region, source and date."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Final
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+DEFAULT_PATH: Final = Path(__file__).with_name("prices.json")
+
+
+class Price(BaseModel):
+    """One list price."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: str = Field(min_length=1)
+    usd: float = Field(gt=0)
+    unit: str = Field(min_length=1)
+    offer: str = Field(
+        min_length=1, description="AWS's offer code, with the file's version where it is known"
+    )
+    sku: str = ""
+    usage_type: str = Field(min_length=1)
+    region: str
+    source: str
+    date: dt.date
+    verified: bool
+
+
+class PriceTable(BaseModel):
+    """All prices."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    currency: str
+    hours_per_month: int
+    sources: Mapping[str, str]
+    prices: tuple[Price, ...]
+
+    @cached_property
+    def _by_key(self) -> Mapping[tuple[str, str], Price]:
+        return {(price.region, price.id): price for price in self.prices}
+
+    def find(self, id_: str, region: str) -> Price | None:
+        """The price of a thing in a region; another region's price is no answer."""
+        return self._by_key.get((region, id_))
+
+    def ids(self) -> list[str]:
+        """Every price's name."""
+        return sorted({price.id for price in self.prices})
+
+
+def load(path: Path = DEFAULT_PATH) -> PriceTable:
+    """The table of a file."""
+    return TypeAdapter(PriceTable).validate_json(path.read_text(encoding="utf-8"))
