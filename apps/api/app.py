@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from litestar import Litestar, Request, Router, get
 from litestar.di import Provide
-from litestar.middleware import DefineMiddleware
 
 from apps.api import console, reference
 from apps.api.entities.routes import router as entity_router
@@ -17,6 +16,7 @@ from apps.api.filters.routes import router as filter_router
 from apps.api.filters.service import FilterService
 from apps.api.headers import SecurityHeadersMiddleware
 from apps.api.limits import CallerMiddleware, Limits
+from apps.api.params import Caller
 from apps.contracts.entities import ENTITY_FIELD
 from apps.platform import errors, health, postgres
 from apps.platform.auth import Identity, TokenVerifier
@@ -28,6 +28,8 @@ from apps.platform.telemetry import TelemetryMiddleware
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
+
+    from litestar.types import ASGIApp
 
     from apps.api.settings import ApiSettings
     from apps.platform.health import Health
@@ -43,7 +45,7 @@ class Me(msgspec.Struct, frozen=True):
 
 
 @get("/me", summary="Who you are here", tags=["you"])
-async def me(caller: Identity) -> Me:
+async def me(caller: Caller) -> Me:
     """Your user, groups and scopes, as your token says."""
     return Me(caller.user, sorted(caller.groups), sorted(caller.scopes))
 
@@ -95,10 +97,15 @@ def create_app(
     """Build the Litestar app of given parts."""
     entities = EntityService(pool, relay.wake)
     filters = FilterService(pool, relay.wake)
+
+    def guarded(app: ASGIApp) -> ASGIApp:
+        return CallerMiddleware(app, verifier, limits)
+
     api = Router(
         "/v1",
         route_handlers=[entity_router, filter_router, me],
-        middleware=[DefineMiddleware(CallerMiddleware, verifier=verifier, limits=limits)],
+        # a function: Litestar copies the middleware of each layer, and clients can't be copied
+        middleware=[guarded],
         dependencies={
             "caller": Provide(caller_of),
             "entities": Provide(lambda: entities, sync_to_thread=False),
@@ -106,7 +113,7 @@ def create_app(
             "limits": Provide(lambda: limits, sync_to_thread=False),
         },
     )
-    page = [console.handler(console.Assets())] if settings.console_enabled else []
+    page = console.handlers(console.Assets()) if settings.console_enabled else []
     return Litestar(
         route_handlers=[api, *health.routes(state), *page],
         exception_handlers=errors.exception_handlers(unavailable=postgres.UNAVAILABLE),

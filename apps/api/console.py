@@ -6,31 +6,28 @@ import asyncio
 import gzip
 import hashlib
 import mimetypes
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from litestar import Response, route
-from litestar.enums import MediaType
+from litestar import Request, Response, route
+from litestar.params import FromPath
 
 from apps.platform.errors import NotFoundError
 
 if TYPE_CHECKING:
-    from litestar import Request
     from litestar.handlers import HTTPRouteHandler
 
 #: Where `apps/console` builds to; inside the image too.
 DIST: Final = Path(__file__).resolve().parents[1] / "console" / "dist"
 
-#: Names that carry a hash of their content never change: browsers may keep them for ever.
-_HASHED: Final = re.compile(r"[.-](?=[A-Za-z0-9_]*\d)[A-Za-z0-9_]{8,}\.[a-z0-9]+$")
 _TEXT: Final = ("text/", "application/json", "application/geo+json", "image/svg")
 _TYPES: Final = {
-    ".js": "text/javascript; charset=utf-8",
-    ".mjs": "text/javascript; charset=utf-8",
-    ".css": "text/css; charset=utf-8",
-    ".html": "text/html; charset=utf-8",
+    # Litestar adds the charset to text
+    ".js": "text/javascript",
+    ".mjs": "text/javascript",
+    ".css": "text/css",
+    ".html": "text/html",
     ".json": "application/json",
     ".geojson": "application/geo+json",
     ".map": "application/json",
@@ -61,7 +58,6 @@ class Asset:
     zipped: bytes | None
     media_type: str
     etag: str
-    immutable: bool
 
 
 class Assets:
@@ -106,21 +102,13 @@ def _read(file: Path) -> Asset:
         zipped if zipped is not None and len(zipped) < len(content) else None,
         media_type,
         f'"{hashlib.sha256(content).hexdigest()[:20]}"',
-        _HASHED.search(file.name) is not None,
     )
 
 
-def handler(assets: Assets) -> HTTPRouteHandler:
+def handlers(assets: Assets) -> list[HTTPRouteHandler]:
     """Serve `/` and everything no other route knows."""
 
-    @route(
-        ["/", "/{path:path}"],
-        http_method=["GET", "HEAD"],
-        opt={"public": True},
-        include_in_schema=False,
-        media_type=MediaType.HTML,
-    )
-    async def console(request: Request[Any, Any, Any], path: str = "/") -> Response[bytes]:
+    async def answer(request: Request[Any, Any, Any], path: str) -> Response[bytes]:
         found = await assets.find(path)
         if found is not None:
             return _answer(request, found)
@@ -128,13 +116,22 @@ def handler(assets: Assets) -> HTTPRouteHandler:
             return Response(_ABSENT, headers={"cache-control": "no-store"}, media_type="text/html")
         raise NotFoundError(f"nothing is at {path}", code="route.not_found")
 
-    return console
+    @route("/", http_method=["GET", "HEAD"], opt={"public": True}, include_in_schema=False)
+    async def page(request: Request[Any, Any, Any]) -> Response[bytes]:
+        return await answer(request, "/")
+
+    @route("/{path:path}", http_method=["GET", "HEAD"], opt={"public": True}, include_in_schema=False)
+    async def file(request: Request[Any, Any, Any], path: FromPath[str]) -> Response[bytes]:
+        return await answer(request, path)
+
+    return [page, file]
 
 
 def _answer(request: Request[Any, Any, Any], asset: Asset) -> Response[bytes]:
     headers = {
         "etag": asset.etag,
-        "cache-control": "public, max-age=31536000, immutable" if asset.immutable else "no-cache",
+        # names carry no hash: browsers keep the file and ask each time whether it is still the one
+        "cache-control": "no-cache",
         "vary": "accept-encoding",
     }
     if asset.etag in request.headers.get("if-none-match", ""):

@@ -14,10 +14,12 @@ if TYPE_CHECKING:
 
 _METHODS: Final = ("get", "post", "put", "patch", "delete")
 _STYLE: Final = """
-body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color-scheme:light dark}
+body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}
+body{color-scheme:light dark}
 section{border-top:1px solid #8884;padding:.6rem 0}h3{margin:.2rem 0}table{border-collapse:collapse}
 td,th{text-align:left;padding:.1rem .8rem .1rem 0;vertical-align:top;font-weight:normal}th{opacity:.7}
-code{background:#8882;padding:.1em .3em;border-radius:.2em}.m{display:inline-block;min-width:4.5em;font-weight:600}
+code{background:#8882;padding:.1em .3em;border-radius:.2em}
+.m{display:inline-block;min-width:4.5em;font-weight:600}
 """
 
 
@@ -62,10 +64,12 @@ def page(document: dict[str, Any]) -> str:
         '<a href="/schema/openapi.yaml">openapi.yaml</a>. Send <code>Authorization: Bearer TOKEN</code>.</p>',
         "<h2>Operations</h2>",
     ]
-    for path, item in sorted(document["paths"].items()):
-        for method in _METHODS:
-            if method in item:
-                parts.append(_operation(path, method, item[method]))
+    parts += [
+        _operation(path, method, item[method])
+        for path, item in sorted(document["paths"].items())
+        for method in _METHODS
+        if method in item
+    ]
     parts.append("<h2>Objects</h2>")
     parts += [_schema(name, schema) for name, schema in sorted(schemas.items())]
     parts.append("</body></html>")
@@ -77,8 +81,10 @@ def _operation(path: str, method: str, operation: dict[str, Any]) -> str:
         _row(item["name"], item["in"], item.get("schema", {}), required=bool(item.get("required")))
         for item in operation.get("parameters", [])
     ]
-    for content in operation.get("requestBody", {}).get("content", {}).values():
-        rows.append(_row("(body)", "body", content.get("schema", {}), required=True))
+    rows += [
+        _row("(body)", "body", content.get("schema", {}), required=True)
+        for content in operation.get("requestBody", {}).get("content", {}).values()
+    ]
     answers = ", ".join(f"<code>{escape(status)}</code>" for status in operation.get("responses", {}))
     return (
         f'<section><h3><span class="m">{method.upper()}</span> <code>{escape(path)}</code></h3>'

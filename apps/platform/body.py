@@ -85,11 +85,11 @@ def decode(body: bytes, kind: type[T]) -> T:
     """Decode `body` or raise: 400 when it is no JSON, 422 with one entry per bad field otherwise."""
     try:
         return _decoder(kind).decode(body)
-    except msgspec.ValidationError:
-        raise invalid(problems(parse(body), kind)) from None
     except (msgspec.DecodeError, UnicodeDecodeError):
-        # raises what is wrong with it; a body that parses after all was refused for its NaN
+        # bad fields are a DecodeError too; `parse` raises when the trouble is the JSON
         raise invalid(problems(parse(body), kind)) from None
+    except RecursionError:
+        raise _too_deep() from None
 
 
 def convert(raw: Any, kind: type[T]) -> T:
@@ -106,14 +106,22 @@ def parse(body: bytes) -> Any:
         return msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         strict = str(error)
+    except RecursionError:
+        raise _too_deep() from None
     try:
         lenient: Any = json.loads(body)
-    except (ValueError, RecursionError):
+    except RecursionError:
+        raise _too_deep() from None
+    except ValueError:
         raise BadRequestError(f"the body is no JSON: {strict}", code="body.not_json") from None
     bad = [FieldProblem("body", path, "is not a finite number") for path in _not_finite(lenient, "")]
     if bad:
         raise invalid(bad)
     return lenient
+
+
+def _too_deep() -> BadRequestError:
+    return BadRequestError("the body is no JSON of ours: it is nested too deeply", code="body.not_json")
 
 
 def invalid(found: list[FieldProblem]) -> InvalidError:

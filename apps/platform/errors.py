@@ -179,6 +179,9 @@ def _validation(_: Request[Any, Any, Any], error: ValidationException) -> Respon
     """Parameters that Litestar itself refused."""
     extra: Any = error.extra
     items = cast("list[dict[str, Any]]", extra) if isinstance(extra, list) else []
+    if any(item.get("source") == "body" and item.get("key") == "data" for item in items):
+        # bodies go through `body.JsonBody`; Litestar itself only notices that there is none
+        return problem(400, "body.not_json", "the body is empty", title=BadRequestError.title)
     fields = [
         FieldProblem(
             str(getattr(item.get("source"), "value", item.get("source", "query"))),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from litestar import Request, Response, Router, delete, get, patch, post
-from litestar.params import Parameter
+from litestar.params import HeaderParameter, QueryParameter
 
 from apps.api.entities import domain
 from apps.api.entities.schemas import (
@@ -18,18 +18,19 @@ from apps.api.entities.schemas import (
     EntityView,
     Snapshot,
 )
-from apps.api.entities.service import EntityService
-from apps.api.filters.service import FilterService
-from apps.api.limits import Limits
-from apps.platform.auth import Identity
+from apps.api.params import Allowances, Caller, Entities, Filters, FromPath, FromQuery, JSONBody
 from apps.platform.body import JsonBody
 
-IfMatch = Annotated[str | None, Parameter(header="if-match", description='e.g. "3": only at that version')]
+IfMatch = Annotated[
+    str | None, HeaderParameter(name="if-match", description='e.g. "3": only at that version')
+]
 MAX_FILTER_KINDS = 50
 
 
 @post("/", dto=JsonBody[EntityInput], return_dto=None, summary="Create an entity")
-async def create_entity(caller: Identity, entities: EntityService, data: EntityInput) -> Response[EntityView]:
+async def create_entity(
+    caller: Caller, entities: Entities, data: JSONBody[EntityInput]
+) -> Response[EntityView]:
     """You become its owner. An id that exists, also one you can't see, is a conflict (409)."""
     caller.require(domain.WRITE)
     made = await entities.create(caller, data)
@@ -43,10 +44,10 @@ async def create_entity(caller: Identity, entities: EntityService, data: EntityI
 @post("/bulk", dto=JsonBody[BulkInput], return_dto=None, status_code=200, summary="Upsert many entities")
 async def upsert_entities(
     request: Request[Any, Any, Any],
-    caller: Identity,
-    entities: EntityService,
-    limits: Limits,
-    data: BulkInput,
+    caller: Caller,
+    entities: Entities,
+    limits: Allowances,
+    data: JSONBody[BulkInput],
 ) -> BulkResult:
     """Up to 1,000 in one transaction. Bad rows and entities of others are reported, the rest is stored;
     of several rows with one id the last counts. Each row counts as one write of your allowance.
@@ -59,17 +60,17 @@ async def upsert_entities(
 
 @get("/", summary="What is inside a viewport")
 async def snapshot(
-    caller: Identity,
-    entities: EntityService,
-    filters: FilterService,
-    limits: Limits,
-    west: float,
-    south: float,
-    east: float,
-    north: float,
-    kinds: Annotated[str | None, Parameter(description="comma-separated")] = None,
-    filter_id: Annotated[str | None, Parameter(query="filter", description="id of a saved filter")] = None,
-    limit: Annotated[int | None, Parameter(ge=1, le=20_000)] = None,
+    caller: Caller,
+    entities: Entities,
+    filters: Filters,
+    limits: Allowances,
+    west: FromQuery[float],
+    south: FromQuery[float],
+    east: FromQuery[float],
+    north: FromQuery[float],
+    kinds: Annotated[str | None, QueryParameter(description="comma-separated")] = None,
+    filter_id: Annotated[str | None, QueryParameter(name="filter", description="a saved filter's id")] = None,
+    limit: Annotated[int | None, QueryParameter(ge=1, le=20_000)] = None,
 ) -> Snapshot:
     """West above east means that the box crosses the antimeridian. Of more entities than `limit` some are
     returned, in no order, and `truncated` is true: ask for a smaller box.
@@ -88,10 +89,10 @@ async def snapshot(
 
 @get("/{entity_id:str}", summary="One entity")
 async def read_entity(
-    caller: Identity,
-    entities: EntityService,
-    entity_id: str,
-    if_none_match: Annotated[str | None, Parameter(header="if-none-match")] = None,
+    caller: Caller,
+    entities: Entities,
+    entity_id: FromPath[str],
+    if_none_match: Annotated[str | None, HeaderParameter(name="if-none-match")] = None,
 ) -> Response[EntityView | None]:
     """What you may not see is not found."""
     caller.require(domain.READ)
@@ -104,7 +105,11 @@ async def read_entity(
 
 @patch("/{entity_id:str}", dto=JsonBody[EntityPatch], return_dto=None, summary="Move or change an entity")
 async def change_entity(
-    caller: Identity, entities: EntityService, entity_id: str, data: EntityPatch, if_match: IfMatch = None
+    caller: Caller,
+    entities: Entities,
+    entity_id: FromPath[str],
+    data: JSONBody[EntityPatch],
+    if_match: IfMatch = None,
 ) -> Response[EntityView]:
     """For its owner and for the scope entities:admin; what is not given stays."""
     caller.require(domain.WRITE)
@@ -114,7 +119,7 @@ async def change_entity(
 
 @delete("/{entity_id:str}", status_code=200, summary="Delete an entity")
 async def delete_entity(
-    caller: Identity, entities: EntityService, entity_id: str, if_match: IfMatch = None
+    caller: Caller, entities: Entities, entity_id: FromPath[str], if_match: IfMatch = None
 ) -> Response[Deleted]:
     """For its owner and for the scope entities:admin; the answer holds the version of the deletion."""
     caller.require(domain.WRITE)

@@ -5,20 +5,22 @@ from __future__ import annotations
 from litestar import Response, Router, delete, get, post, put
 
 from apps.api.filters.schemas import FilterInput, FilterList, FilterView
-from apps.api.filters.service import READ, WRITE, FilterService
-from apps.platform.auth import Identity
+from apps.api.filters.service import READ, WRITE
+from apps.api.params import Caller, Filters, FromPath, JSONBody
 from apps.platform.body import JsonBody
 
 
 @get("/", summary="Your filters")
-async def list_filters(caller: Identity, filters: FilterService) -> FilterList:
+async def list_filters(caller: Caller, filters: Filters) -> FilterList:
     """All filters you saved, by name."""
     caller.require(READ)
     return FilterList(await filters.all(caller))
 
 
 @post("/", dto=JsonBody[FilterInput], return_dto=None, summary="Save a filter")
-async def create_filter(caller: Identity, filters: FilterService, data: FilterInput) -> Response[FilterView]:
+async def create_filter(
+    caller: Caller, filters: Filters, data: JSONBody[FilterInput]
+) -> Response[FilterView]:
     """Kinds and conditions; a viewport or a snapshot then names it by its id."""
     caller.require(WRITE)
     made = await filters.create(caller, data)
@@ -26,7 +28,7 @@ async def create_filter(caller: Identity, filters: FilterService, data: FilterIn
 
 
 @get("/{filter_id:str}", summary="One filter")
-async def read_filter(caller: Identity, filters: FilterService, filter_id: str) -> FilterView:
+async def read_filter(caller: Caller, filters: Filters, filter_id: FromPath[str]) -> FilterView:
     """Somebody else's filter is not found."""
     caller.require(READ)
     return await filters.read(caller, filter_id)
@@ -34,7 +36,7 @@ async def read_filter(caller: Identity, filters: FilterService, filter_id: str) 
 
 @put("/{filter_id:str}", dto=JsonBody[FilterInput], return_dto=None, summary="Replace a filter")
 async def replace_filter(
-    caller: Identity, filters: FilterService, filter_id: str, data: FilterInput
+    caller: Caller, filters: Filters, filter_id: FromPath[str], data: JSONBody[FilterInput]
 ) -> FilterView:
     """Open maps that use it follow at once."""
     caller.require(WRITE)
@@ -42,7 +44,7 @@ async def replace_filter(
 
 
 @delete("/{filter_id:str}", summary="Delete a filter")
-async def delete_filter(caller: Identity, filters: FilterService, filter_id: str) -> None:
+async def delete_filter(caller: Caller, filters: Filters, filter_id: FromPath[str]) -> None:
     """Viewports that still name it ignore it from then on."""
     caller.require(WRITE)
     await filters.remove(caller, filter_id)
