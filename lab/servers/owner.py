@@ -76,7 +76,8 @@ def outside(state: State) -> Path:
     """This state folder's place below /var/lib; an earlier state folder's is dropped."""
     place = outside_folder(state.home)
     mark = place / "id"
-    if place.exists() and (not mark.is_file() or mark.read_text(encoding="utf-8") != state.identity()):
+    told = f"{state.identity()}\n{state.home}\n"
+    if place.exists() and (not mark.is_file() or mark.read_text(encoding="utf-8") != told):
         shutil.rmtree(place)
     open_folder(OUTSIDE)
     try:
@@ -84,8 +85,21 @@ def outside(state: State) -> Path:
     except FileNotFoundError:  # another checkout's wipe found the folder empty in between
         open_folder(OUTSIDE)
         open_folder(place)
-    mark.write_text(state.identity(), encoding="utf-8")
+    mark.write_text(told, encoding="utf-8")
     return place
+
+
+def orphans() -> list[tuple[Path, str]]:
+    """Data below /var/lib whose state folder was deleted by hand, and where that folder was."""
+    found: list[tuple[Path, str]] = []
+    for mark in sorted(OUTSIDE.glob("*/id")):
+        try:
+            _, _, home = mark.read_text(encoding="utf-8").strip().partition("\n")
+        except OSError:
+            continue
+        if home and not Path(home).exists():
+            found.append((mark.parent, home))
+    return found
 
 
 def own_folder(state: State, name: str, owner: Owner | None) -> Path:

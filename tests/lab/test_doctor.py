@@ -24,6 +24,7 @@ ROOT = Path(__file__).resolve().parents[2]
 @pytest.fixture
 def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
     """This machine, with a state folder and a port of the test's own."""
+    monkeypatch.setattr("lab.servers.owner.OUTSIDE", tmp_path / "outside")
     for name in ("SLIPWAY_DATABASE_URL", "SLIPWAY_REDIS_URL", "SLIPWAY_AWS_ENDPOINT_URL", "SLIPWAY_SERVERS"):
         monkeypatch.delenv(name, raising=False)
     with socket.create_server(("127.0.0.1", 0)) as probe:
@@ -115,6 +116,14 @@ def test_leftovers_are_named(machine: Machine) -> None:
     assert verdict.status == "warn"
     assert f"valkey (process {process.pid})" in verdict.fact
     assert one("leftovers", machine).status == "ok"
+
+
+def test_lost_data_is_named(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Data below /var/lib whose state folder was deleted by hand is named, with the way to drop it."""
+    monkeypatch.setattr("lab.doctor.check_leftovers.orphans", lambda: [(Path("/var/lib/slipway/x"), "/gone")])
+    verdict = one("leftovers", machine)
+    assert verdict.status == "warn"
+    assert verdict.fix == "rm -r /var/lib/slipway/x"
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from lab.errors import LabError
-from lab.servers.owner import Owner, own_folder, reachable, socket_folder
+from lab.servers.owner import Owner, orphans, own_folder, reachable, socket_folder
 from lab.servers.state import State, default_home, held, outside_folder, wipe, write_private
 
 
@@ -146,6 +147,9 @@ def test_data_outside_belongs_to_one_state_folder(tmp_path: Path, monkeypatch: p
         assert (own_folder(state, "postgres", owner) / "old").exists()
         (state.home / "id").unlink()
         assert not (own_folder(state, "postgres", owner) / "old").exists()
+        assert orphans() == []
+    shutil.rmtree(tmp_path / "home")
+    assert orphans() == [(folder.parent, str(tmp_path / "home"))]
 
 
 def test_a_long_path_gets_short_sockets(tmp_path: Path) -> None:
