@@ -1,8 +1,8 @@
 """Real servers for tests: PostgreSQL and the emulator shared by all workers, Valkey one per worker.
 
 A shared server is held by a host process (`python -m tests.servers`) that ends when the last worker's connection
-to it ends, so that a killed test run leaves nothing behind. `SLIPWAY_DATABASE_URL`, `SLIPWAY_REDIS_URL` and
-`SLIPWAY_AWS_ENDPOINT_URL` point the same tests at other servers.
+to it ends, so that a killed test run leaves nothing behind. `SLIPWAY_AWS_ENDPOINT_URL` points the same tests at
+another endpoint. `SLIPWAY_DATABASE_URL` and `SLIPWAY_REDIS_URL` are not followed: tests drop all they find.
 """
 
 # Servers are imported by the fixture that needs them: tests of components run where `lab` is not.
@@ -131,10 +131,12 @@ class Shared:
     def launch(self) -> socket.socket:
         """Start the host; it must outlive this worker, so it is in no group that Ctrl-C reaches."""
         log = self.folder / f"{self.kind}-host.log"
+        not_ours = {"SLIPWAY_DATABASE_URL", "SLIPWAY_REDIS_URL"}
         with log.open("w") as out:
             process = subprocess.Popen(
                 [sys.executable, "-m", "tests.servers", self.kind, str(self.folder)],
                 cwd=ROOT,
+                env={name: value for name, value in os.environ.items() if name not in not_ours},
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=out,

@@ -45,16 +45,20 @@ class Log:
     def __init__(self, path: Path, limit: int = LOG_LIMIT) -> None:
         self.path = path
         self.limit = limit
-        self._file: BinaryIO = path.open("ab", buffering=0)
-        path.chmod(0o600)
+        self._file = self._open()
+
+    def _open(self) -> BinaryIO:
+        opened = self.path.open("ab", buffering=0)
+        self.path.chmod(0o600)
+        return opened
 
     def write(self, data: bytes) -> None:
         """A full disk must not take the server down with its log: what cannot be written is dropped."""
         with contextlib.suppress(OSError):
             if self._file.tell() + len(data) > self.limit:
-                self._file.close()
                 self.path.replace(self.path.with_name(self.path.name + ".1"))
-                self._file = self.path.open("ab", buffering=0)
+                old, self._file = self._file, self._open()
+                old.close()
             self._file.write(data)
 
 

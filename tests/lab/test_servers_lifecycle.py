@@ -19,7 +19,7 @@ import redis
 from lab.errors import LabError
 from lab.servers import EmbeddedPostgres, EmbeddedValkey, State, wipe
 from lab.servers.binaries import postgres_programs, valkey_programs
-from lab.servers.keeper import start_time
+from lab.servers.keeper import Log, start_time
 from lab.servers.owner import own_folder, server_owner
 from lab.servers.process import Kept, leftovers, reap
 
@@ -243,6 +243,17 @@ async def test_stop_kills_after_the_grace(home: Path) -> None:
         await server.stop()
         assert gone(pids, 0.5)
         assert time.monotonic() - began < 3
+
+
+def test_the_log_is_bounded(tmp_path: Path) -> None:
+    """A server that talks without end fills two files of the limit's size, and the last words are kept."""
+    log = Log(tmp_path / "x.log", limit=1000)
+    for number in range(200):
+        log.write(f"line {number:04}\n".encode())
+    assert log.path.read_text().endswith("line 0199\n")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["x.log", "x.log.1"]
+    assert all(path.stat().st_size <= 1000 for path in tmp_path.iterdir())
+    assert log.path.stat().st_mode & 0o777 == 0o600
 
 
 def test_every_program_tells_its_version() -> None:
