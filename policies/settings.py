@@ -11,6 +11,8 @@ from typing import Annotated, Any, Final, Literal, cast
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
+from policies.pricing import table as prices
+
 LEVELS: Final = ("advisory", "mandatory", "disabled")
 _LEVEL_KEY: Final = "enforcementLevel"
 
@@ -118,6 +120,13 @@ def _check(policy: str, values: dict[str, Any], problems: list[str]) -> None:
     level = values.get(_LEVEL_KEY, "mandatory")
     if level not in LEVELS:
         problems.append(f"  {policy}.{_LEVEL_KEY}: {level!r} is none of {', '.join(LEVELS)}")
+    if policy == "budget":
+        known = prices.load().ids()
+        problems.extend(
+            f"  budget.usage.{name}: no such price{_nearest(name, known)}"
+            for name in values.get("usage", {})
+            if name not in known
+        )
     if policy != "all":
         _parse(policy, {key: value for key, value in values.items() if key != _LEVEL_KEY}, problems)
 

@@ -50,6 +50,7 @@ class Report:
     controls: tuple[Control, ...]
     findings: tuple[Finding, ...]
     violations: tuple[Violation, ...]
+    disabled: tuple[str, ...] = ()
 
     @property
     def blocking(self) -> tuple[Violation, ...]:
@@ -102,6 +103,7 @@ def check(
             )
             for each in diagnostics
         ),
+        disabled=tuple(name for name in settings.SETTINGS if _level(config, name) == "disabled"),
     )
 
 
@@ -118,13 +120,19 @@ def _config_path(home: Path, stack: str) -> Path:
 def _configuration(config: Mapping[str, Mapping[str, Any]]) -> analyzer_pb2.ConfigureAnalyzerRequest:
     """The config file as the engine sends it."""
     request = analyzer_pb2.ConfigureAnalyzerRequest()
-    base = config.get("all", {})
     for name in settings.SETTINGS:
-        values = {**base, **config.get(name, {})}
-        level = values.pop("enforcementLevel", "advisory" if name == "undecided" else "mandatory")
-        request.policyConfig[name].MergeFrom(analyzer_pb2.PolicyConfig(enforcementLevel=_LEVELS[level]))
+        values = {key: value for key, value in config.get(name, {}).items() if key != "enforcementLevel"}
+        level = _LEVELS[_level(config, name)]
+        request.policyConfig[name].MergeFrom(analyzer_pb2.PolicyConfig(enforcementLevel=level))
         request.policyConfig[name].properties.CopyFrom(json_format.ParseDict(values, struct_pb2.Struct()))
     return request
+
+
+def _level(config: Mapping[str, Mapping[str, Any]], name: str) -> str:
+    default = "advisory" if name == "undecided" else "mandatory"
+    return config.get(name, {}).get("enforcementLevel") or config.get("all", {}).get(
+        "enforcementLevel", default
+    )
 
 
 def _one_by_one(servicer: Any, graph: Graph) -> list[Any]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any, Final
 
-from policies.control import PASS, Verdict, each, fail, undecided, whole
+from policies.control import PASS, Outcome, Verdict, each, fail, undecided, whole
 from policies.graph import Graph, Node
 from policies.pricing import estimate as pricing
 from policies.pricing import table as prices
@@ -68,7 +68,23 @@ def within_budget(graph: Graph, settings: Settings) -> Iterator[tuple[Node | Non
     elif len(result.unpriced) > chosen.max_unpriced:
         yield budget, _unpriced(result, chosen.max_unpriced)
     else:
-        yield budget, PASS
+        yield budget, Verdict(Outcome.PASS, _within(result, limit))
+
+
+def _within(result: pricing.Estimate, limit: float) -> str:
+    """The figures of a stack that passes, and what they leave out."""
+    figures = (
+        f"${result.total:,.2f} of ${limit:,.2f} a month (baseline ${result.baseline:,.2f}, declared use "
+        f"${result.usage:,.2f}, ${result.exposure:,.2f} with autoscaling at its ceiling)"
+    )
+    words = [figures]
+    if result.unpriced:
+        words.append(f"{len(result.unpriced)} resources without a price")
+    if result.undeclared:
+        words.append(f"no use declared for {', '.join(sorted(result.undeclared))}")
+    if result.unverified():
+        words.append(f"prices not traced to AWS: {', '.join(result.unverified())}")
+    return "; ".join(words)
 
 
 def _over(result: pricing.Estimate, limit: float) -> Verdict:
