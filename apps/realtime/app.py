@@ -1,0 +1,141 @@
+"""Wires the gateway: Litestar for handshake and routing, our own loop for frames."""
+
+from __future__ import annotations
+
+import secrets
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from litestar import Litestar, WebSocket, websocket
+
+from apps.contracts.bus import gateway_channel
+from apps.contracts.filters import FILTERS_CHANNEL
+from apps.contracts.protocol import Close, close_reason, restart_reason
+from apps.platform import health as healths
+from apps.platform.auth import TokenVerifier
+from apps.platform.postgres import open_pool, ping
+from apps.platform.redis import open_redis
+from apps.platform.serve import Application
+from apps.platform.subscriber import Subscriber
+from apps.platform.telemetry import TelemetryMiddleware
+from apps.realtime.bus import Bus
+from apps.realtime.connection import Connection
+from apps.realtime.gateway import Gateway
+from apps.realtime.hub import Hub
+from apps.realtime.session import Bounded
+from apps.realtime.snapshots import Snapshots
+from apps.realtime.store import SnapshotStore
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from litestar.types import ASGIApp, Receive, Scope, Send
+
+    from apps.platform.health import Health
+    from apps.realtime.hub import Client
+    from apps.realtime.session import Session
+    from apps.realtime.settings import RealtimeSettings
+
+#: Where the server's own callables are kept: the hub sends without awaiting, which wrappers would not allow.
+_RAW: Final = "slipway.raw"
+
+
+class RawSocket:
+    """The outermost ASGI layer: keeps the server's own `receive` and `send` of a websocket in its scope."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass on."""
+        if scope["type"] == "websocket":
+            cast("Any", scope)[_RAW] = (receive, send)
+        await self._app(scope, receive, send)
+
+
+@asynccontextmanager
+async def build(settings: RealtimeSettings, health: Health) -> AsyncGenerator[Application]:
+    """Open what the gateway needs and close it at the end."""
+    gateway_id = secrets.token_hex(6)
+    name = f"slipway-{settings.service}-{gateway_id}"
+    async with open_pool(settings, name) as pool, open_redis(settings, name) as redis:
+        tick = settings.tick_milliseconds / 1000
+        hub = Hub(
+            gateway_id,
+            Bounded(settings.max_pending_bytes, settings.max_entities, settings.ring_bytes),
+            tick_seconds=tick,
+            stall_seconds=settings.stall_seconds,
+            max_detached=settings.max_detached if settings.resume_seconds else 0,
+        )
+        store = SnapshotStore(pool, scan_limit=settings.scan_limit, max_entities=settings.max_entities)
+        snapshots = Snapshots(
+            hub,
+            store,
+            at_once=max(1, settings.database_pool_size - 2),
+            pause_seconds=settings.resync_seconds,
+        )
+        bus = Bus(
+            hub,
+            redis,
+            tick_seconds=tick,
+            ttl_seconds=settings.viewport_ttl_seconds,
+            active_seconds=settings.active_seconds,
+        )
+        gateway = Gateway(settings, hub=hub, bus=bus, store=store, verifier=TokenVerifier(settings))
+        subscriber = Subscriber(settings, f"{name}-sub", bus.message, bus.up)
+        subscriber.add(gateway_channel(gateway_id), FILTERS_CHANNEL)
+        _connect(hub, snapshots, bus, gateway)
+        health.require("postgres", lambda: ping(pool))
+        health.require("subscriber", subscriber.check)
+        yield Application(
+            asgi=RawSocket(_litestar(gateway, health)),
+            services=(subscriber, hub, bus, snapshots, gateway),
+            drain=(gateway.drain,),
+            started=(_up(subscriber),),
+        )
+
+
+def _connect(hub: Hub, snapshots: Snapshots, bus: Bus, gateway: Gateway) -> None:
+    def forgotten(session: Session) -> None:
+        snapshots.forget(session.id)
+        bus.remove(session)
+
+    def load(client: Client) -> None:
+        snapshots.request(client)
+
+    hub.load, hub.forgotten = load, forgotten
+    bus.filters_changed = gateway.filters_changed
+
+
+def _up(subscriber: Subscriber) -> Any:
+    async def up() -> None:
+        await subscriber.up.wait()
+
+    return up
+
+
+def _litestar(gateway: Gateway, health: Health) -> ASGIApp:
+    @websocket("/ws")
+    async def serve_socket(socket: WebSocket[Any, Any, Any]) -> None:
+        await socket.accept()
+        receive, send = cast("tuple[Any, Any]", cast("Any", socket.scope)[_RAW])
+        if gateway.draining or len(gateway.connections) >= gateway.settings.max_connections:
+            full = not gateway.draining
+            await send(
+                {
+                    "type": "websocket.close",
+                    "code": int(Close.TRY_LATER if full else Close.RESTART),
+                    "reason": close_reason("gateway.full") if full else restart_reason(1000),
+                }
+            )
+            return
+        connection = Connection(gateway, receive, send)
+        gateway.connections.add(connection)
+        await connection.run()
+
+    return Litestar(
+        [serve_socket, *healths.routes(health)],
+        openapi_config=None,
+        logging_config=None,
+        middleware=[TelemetryMiddleware],
+    )

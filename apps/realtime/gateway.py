@@ -1,0 +1,142 @@
+"""What all connections of the process share: their list, the views they set, their end."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+import psycopg
+
+from apps.contracts import protocol
+from apps.contracts.protocol import Close
+from apps.platform import postgres
+from apps.platform.log import Log
+
+if TYPE_CHECKING:
+    from apps.platform.auth import TokenVerifier
+    from apps.realtime.bus import Bus
+    from apps.realtime.connection import Connection
+    from apps.realtime.hub import Client, Hub
+    from apps.realtime.session import Session, View
+    from apps.realtime.settings import RealtimeSettings
+    from apps.realtime.store import SnapshotStore
+
+log = Log("slipway.gateway")
+
+CHECK_SECONDS: Final = 1.0
+#: The last close frames of a drain get this long to be written.
+_FLUSH_SECONDS: Final = 3.0
+
+
+class Gateway:
+    """A service: looks after every connection each second."""
+
+    name = "gateway"
+
+    def __init__(
+        self,
+        settings: RealtimeSettings,
+        *,
+        hub: Hub,
+        bus: Bus,
+        store: SnapshotStore,
+        verifier: TokenVerifier,
+    ) -> None:
+        self.settings = settings
+        self.hub = hub
+        self.verifier = verifier
+        self.connections: set[Connection] = set()
+        self.draining = False
+        self._bus = bus
+        self._store = store
+        # users whose filters changed: bounded by the number of users here
+        self._changed: set[str] = set()
+        self._wake = asyncio.Event()
+        self._ended = asyncio.Event()
+
+    # --- views ----------------------------------------------------------------------------------------
+
+    def look_at(self, client: Client, view: View) -> None:
+        """Give a session another view: registered first, shown once a processor delivers for it."""
+        client.session.look_at(view, self._bus.next_rev())
+        self._bus.register(client)
+
+    async def with_filters(self, session: Session, view: View) -> View:
+        """Return the view with the filters its ids name now."""
+        return replace(view, filters=await self._store.filters(session.user, view.filter_ids))
+
+    def filters_changed(self, user: str) -> None:
+        """Read a user's filters again where a view of theirs has any."""
+        if user in self.hub.by_user:
+            self._changed.add(user)
+            self._wake.set()
+
+    async def _refresh(self, user: str) -> None:
+        for session_id in list(self.hub.by_user.get(user, ())):
+            client = self.hub.clients.get(session_id)
+            view = client.session.view if client is not None else None
+            if client is None or view is None or not view.filter_ids:
+                continue
+            fresh = await self.with_filters(client.session, view)
+            if client.session.view is view and fresh != view:
+                self.look_at(client, fresh)
+
+    # --- looking after --------------------------------------------------------------------------------
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Check connections each second and filters as they change, until told to stop."""
+        stopping = asyncio.ensure_future(stop.wait())
+        check_at = 0.0
+        while not stop.is_set():
+            waking = asyncio.ensure_future(self._wake.wait())
+            await asyncio.wait((waking, stopping), timeout=CHECK_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+            waking.cancel()
+            self._wake.clear()
+            await self._refresh_changed()
+            now = time.monotonic()
+            if now >= check_at:
+                check_at = now + CHECK_SECONDS
+                wall = time.time()
+                for connection in list(self.connections):
+                    connection.check(now, wall)
+                self.hub.forget_detached(now - self.settings.resume_seconds)
+        stopping.cancel()
+
+    async def _refresh_changed(self) -> None:
+        while self._changed:
+            user = next(iter(self._changed))
+            try:
+                await self._refresh(user)
+            except (*postgres.UNAVAILABLE, psycopg.Error) as error:
+                log.warning("filters.unavailable", error=f"{type(error).__name__}: {error}")
+                return  # they stay listed: the next second tries again
+            self._changed.discard(user)
+
+    def left(self, connection: Connection) -> None:
+        """Forget a connection whose last frame is written."""
+        self.connections.discard(connection)
+        self._ended.set()
+
+    # --- the end --------------------------------------------------------------------------------------
+
+    async def drain(self) -> None:
+        """Close every client with 1012 and when to come back, in batches: they shall not return at once."""
+        self.draining = True
+        connections = list(self.connections)
+        log.info("gateway.draining", connections=len(connections))
+        for start in range(0, len(connections), self.settings.drain_batch):
+            for connection in connections[start : start + self.settings.drain_batch]:
+                retry = random.randint(100, self.settings.retry_milliseconds)  # noqa: S311  # jitter
+                connection.close(Close.RESTART, protocol.restart_reason(retry))
+            await asyncio.sleep(self.settings.drain_pause_milliseconds / 1000)
+        try:
+            async with asyncio.timeout(_FLUSH_SECONDS):
+                while self.connections:
+                    self._ended.clear()
+                    await self._ended.wait()
+        except TimeoutError:
+            log.warning("gateway.drain_cut", connections=len(self.connections))
+        log.info("gateway.drained", connections=len(connections))

@@ -1,0 +1,319 @@
+"""All sessions of the process: one dirty list, one timer, at most one frame in flight per client."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from apps.contracts import protocol
+from apps.contracts.bus import Active, Delivery, unpack_slots
+from apps.platform.log import Log
+from apps.realtime.session import MAX_WAITING_FRAMES, Bounded, Phase, Session
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from apps.platform.auth import Identity
+    from apps.realtime.session import Row
+
+log = Log("slipway.hub")
+
+#: How soon a client is looked at again that has more frames or an unfinished send, at a tick of 0 too.
+POLL_SECONDS: Final = 0.005
+#: Clients flushed before the loop may do something else.
+_BATCH: Final = 256
+
+
+@dataclass(slots=True)
+class Counts:
+    """What happened since the process started; every loss has a number."""
+
+    frames: int = 0
+    deliveries: int = 0
+    foreign: int = 0
+    skipped: int = 0
+    overflows: int = 0
+    stalled: int = 0
+    recovered: int = 0
+    not_recovered: int = 0
+
+
+class Client:
+    """A session and the socket it is on, if any."""
+
+    __slots__ = ("close", "detached_at", "dirty", "send", "sending", "session", "stalled_at")
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        #: The server's raw send; None while the client is away.
+        self.send: Callable[[str], Any] | None = None
+        self.close: Callable[[protocol.Close, str], None] | None = None
+        self.sending: Any = None
+        self.stalled_at = 0.0
+        self.detached_at = 0.0
+        self.dirty = False
+
+
+class Hub:
+    """A service; nothing in it awaits but its timer."""
+
+    name = "hub"
+
+    def __init__(
+        self,
+        gateway: str,
+        limits: Bounded,
+        *,
+        tick_seconds: float,
+        stall_seconds: float,
+        max_detached: int,
+    ) -> None:
+        self.gateway = gateway
+        self.counts = Counts()
+        self.clients: dict[str, Client] = {}
+        self.by_user: dict[str, set[str]] = {}
+        #: Asked for a snapshot of a session; set by who wires.
+        self.load: Callable[[Client], None] = lambda _client: None
+        #: Told when a session is forgotten; set by who wires.
+        self.forgotten: Callable[[Session], None] = lambda _session: None
+        self._limits = limits
+        self._tick = tick_seconds
+        self._stall = stall_seconds
+        self._max_detached = max_detached
+        self._epoch = 0
+        self._slots: list[Client | None] = []
+        self._free: list[int] = []
+        self._detached: dict[str, Client] = {}
+        self._dirty: list[Client] = []
+        self._wake = asyncio.Event()
+
+    @property
+    def epoch(self) -> str:
+        """Changes whenever deliveries may have been missed."""
+        return f"{self.gateway}.{self._epoch}"
+
+    # --- sessions ---------------------------------------------------------------------------------
+
+    def open(self, session: str, identity: Identity) -> Client:
+        """Make a session for an identified client."""
+        slot = self._free.pop() if self._free else len(self._slots)
+        made = Session(session, slot, identity.user, sorted(identity.groups), self.epoch, self._limits)
+        client = Client(made)
+        if slot == len(self._slots):
+            self._slots.append(client)
+        else:
+            self._slots[slot] = client
+        self.clients[session] = client
+        self.by_user.setdefault(identity.user, set()).add(session)
+        return client
+
+    def resume(
+        self, session: str, identity: Identity, epoch: str, since: int
+    ) -> tuple[Client, list[str]] | None:
+        """Give a client its session back with the frames it missed, or None: then it starts anew."""
+        client = self.clients.get(session)
+        if client is None or client.session.user != identity.user:
+            self.counts.not_recovered += 1
+            return None
+        missed = client.session.missed(epoch, since)
+        # a token that belongs to other groups now must not go on with what the old ones were shown
+        same = client.session.groups == tuple(sorted(identity.groups))
+        if missed is None or not same or client.session.phase is not Phase.LIVE or client.session.frames:
+            self.forget(client)
+            self.counts.not_recovered += 1
+            return None
+        if client.close is not None:
+            # the old socket may be half-open still: the newer one wins
+            client.close(protocol.Close.TRY_LATER, "session.taken_over")
+            client.send = client.close = client.sending = None
+        self._detached.pop(session, None)
+        self.counts.recovered += 1
+        return client, missed
+
+    def detach(self, client: Client, send: Callable[[str], Any]) -> None:
+        """The socket ended: keep merging for a while, so that the client may resume."""
+        if client.send is not send:
+            return  # resumed on another socket
+        client.send = client.close = client.sending = None
+        client.stalled_at = 0.0
+        if self._max_detached == 0 or client.session.phase is not Phase.LIVE:
+            self.forget(client)
+            return
+        client.detached_at = time.monotonic()
+        self._detached[client.session.id] = client
+        if len(self._detached) > self._max_detached:
+            self.forget(next(iter(self._detached.values())))
+
+    def forget(self, client: Client) -> None:
+        """End a session for good."""
+        session = client.session
+        if self.clients.pop(session.id, None) is None:
+            return
+        self._detached.pop(session.id, None)
+        self._slots[session.slot] = None
+        self._free.append(session.slot)
+        mine = self.by_user[session.user]
+        mine.discard(session.id)
+        if not mine:
+            del self.by_user[session.user]
+        self.forgotten(session)
+
+    def at(self, slot: int) -> Client | None:
+        """Return who has a slot."""
+        return self._slots[slot] if 0 <= slot < len(self._slots) else None
+
+    def forget_detached(self, before: float) -> None:
+        """End sessions whose clients have been away since `before`."""
+        for client in list(self._detached.values()):
+            if client.detached_at > before:
+                return  # in the order they left
+            self.forget(client)
+
+    # --- from the bus -----------------------------------------------------------------------------
+
+    def active(self, message: Active) -> None:
+        """Take a processor's acknowledgements."""
+        for slot, rev, fresh in message.sessions:
+            client = self.at(slot)
+            if client is not None and client.session.acknowledge(
+                message.processor, message.order, rev, fresh=fresh
+            ):
+                self.load(client)
+
+    def deliver(self, message: Delivery) -> None:
+        """Merge changes into the sessions they are for."""
+        slots, processor = self._slots, message.processor
+        for item in message.items:
+            for slot in unpack_slots(item.slots):
+                client = slots[slot] if slot < len(slots) else None
+                if client is None:
+                    continue
+                session = client.session
+                if session.processor != processor or session.phase < Phase.LOADING:
+                    self.counts.foreign += 1
+                    continue
+                self.counts.deliveries += 1
+                if not session.merge(item):
+                    self._overflow(client)
+                elif not client.dirty:
+                    self.touch(client)
+
+    def _overflow(self, client: Client) -> None:
+        self.counts.overflows += 1
+        if client.send is None:
+            self.forget(client)  # it could not be resumed completely
+            return
+        client.session.overflow()
+        self.touch(client)
+        self.load(client)
+
+    def lost_deliveries(self) -> list[Client]:
+        """The subscriber's connection ended: a new epoch, and everybody must be brought up to date."""
+        self._epoch += 1
+        concerned: list[Client] = []
+        for client in list(self.clients.values()):
+            session = client.session
+            if client.send is None:
+                self.forget(client)
+                continue
+            session.epoch = self.epoch
+            session.forget_ring()
+            if session.view is not None:
+                session.replace = True
+                if session.phase is Phase.LIVE:
+                    session.announce_resync()
+                    self.touch(client)
+                session.phase = Phase.WAITING
+                session.processor, session.order = "", 0
+                concerned.append(client)
+        return concerned
+
+    def show(self, client: Client, rows: Sequence[Row], *, truncated: bool) -> None:
+        """Hand a snapshot to its session."""
+        client.session.show(rows, time.time_ns() // 1_000_000, truncated=truncated)
+        self.touch(client)
+
+    # --- sending ----------------------------------------------------------------------------------
+
+    def send(self, client: Client, frame: str) -> None:
+        """Queue a frame beside the changes; too many mean that the client does not read."""
+        if len(client.session.frames) >= MAX_WAITING_FRAMES:
+            self._close_stalled(client)
+            return
+        client.session.frames.append(frame)
+        self.touch(client)
+
+    def touch(self, client: Client) -> None:
+        """Look at the client with the next tick."""
+        if not client.dirty:
+            client.dirty = True
+            self._dirty.append(client)
+            self._wake.set()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Flush what is dirty each tick, until told to stop."""
+        stopping = asyncio.ensure_future(stop.wait())
+        while not stop.is_set():
+            waking = asyncio.ensure_future(self._wake.wait())
+            await asyncio.wait((waking, stopping), return_when=asyncio.FIRST_COMPLETED)
+            waking.cancel()
+            pause = self._tick or (
+                POLL_SECONDS if any(client.sending is not None for client in self._dirty[:1]) else 0
+            )
+            await asyncio.sleep(pause)
+            await self.flush()
+        stopping.cancel()
+
+    async def flush(self) -> None:
+        """Send at most one frame to each dirty client."""
+        dirty, self._dirty = self._dirty, []
+        self._wake.clear()
+        at = time.time_ns() // 1_000_000
+        now = time.monotonic()
+        again: list[Client] = []
+        for number, client in enumerate(dirty, 1):
+            client.dirty = False
+            if self._flush_one(client, at, now):
+                again.append(client)
+            if number % _BATCH == 0:
+                await asyncio.sleep(0)
+        for client in again:
+            self.touch(client)
+
+    def _flush_one(self, client: Client, at: int, now: float) -> bool:
+        """Return whether the client must be looked at again although nothing new happens."""
+        send, session = client.send, client.session
+        if send is None:
+            return False
+        sending = client.sending
+        if sending is not None and not sending.done():
+            self.counts.skipped += 1
+            if not client.stalled_at:
+                client.stalled_at = now
+            elif now - client.stalled_at > self._stall:
+                self._close_stalled(client)
+                return False
+            return True
+        client.stalled_at = 0.0
+        client.sending = None
+        frame = session.frames.popleft() if session.frames else self._changes(session, at)
+        if frame is None:
+            return False
+        self.counts.frames += 1
+        client.sending = send(frame)
+        return bool(session.frames or (session.pending and session.phase is Phase.LIVE))
+
+    def _changes(self, session: Session, at: int) -> str | None:
+        if session.phase is not Phase.LIVE or not session.pending:
+            return None
+        return session.take_delta(at)
+
+    def _close_stalled(self, client: Client) -> None:
+        self.counts.stalled += 1
+        log.warning("client.stalled", session=client.session.id)
+        close = client.close
+        self.forget(client)
+        if close is not None:
+            close(protocol.Close.SLOW, "consumer.slow")
