@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from lab.cli.common import DEFAULT_STACK, Formatter, VerbParser
+from lab.cli.common import DEFAULT_STACK, Formatter, VerbParser, common_flags
 from lab.errors import EXIT_BROKEN, EXIT_INTERRUPTED, LabError
 from lab.output import Output
 
@@ -37,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     # until the flags are parsed, their looks are read off the words: a usage error must honour --json too
     output = Output(json="--json" in words, color=False if "--no-color" in words else None)
     try:
-        args = _parser().parse_args(words)
+        args = _parser(words).parse_args(words)
         _settle(args)
         output = args.output
         return int(args.run(args))
@@ -56,20 +56,25 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(output, _internal(error))
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
     root = VerbParser(
         prog="slipway",
         description=f"One typed stack: run it here, judge it, deploy it.\n\n{EXAMPLES}",
         usage="slipway VERB [flags]",
         formatter_class=_RootFormatter,
+        common=False,
     )
-    subparsers = root.add_subparsers(dest="verb", metavar="VERB", parser_class=VerbParser, title="verbs")
-    for names in GROUPS.values():
-        for name in names:
-            module = _verb(name)
-            if module is not None:
-                module.register(subparsers)
-                subparsers.choices[name].set_defaults(run=module.run)
+    subparsers = root.add_subparsers(
+        dest="verb", metavar="VERB", parser_class=VerbParser, title="verbs", prog="slipway"
+    )
+    known = [name for names in GROUPS.values() for name in names]
+    # a verb in the first place is the only one loaded: `slipway ps` must not wait for the others' imports
+    for name in words[:1] if words[:1] and words[0] in known else known:
+        module = _verb(name)
+        if module is not None:
+            module.register(subparsers)
+            subparsers.choices[name].set_defaults(run=module.run)
+    common_flags(root)
     root.set_defaults(run=partial(_no_verb, root))
     return root
 

@@ -29,7 +29,7 @@ class Formatter(argparse.RawDescriptionHelpFormatter):
 class VerbParser(argparse.ArgumentParser):
     """A parser with the common flags and `examples` before them; it raises instead of exiting."""
 
-    def __init__(self, *, examples: str = "", **options: Any) -> None:
+    def __init__(self, *, examples: str = "", common: bool = True, **options: Any) -> None:
         options.setdefault("formatter_class", Formatter)
         options.setdefault("allow_abbrev", False)
         description = options.get("description") or options.get("help") or ""
@@ -37,14 +37,16 @@ class VerbParser(argparse.ArgumentParser):
             lines = "\n".join(f"  {line.strip()}" for line in examples.strip().splitlines())
             options["description"] = f"{description}\n\nexamples:\n{lines}"
         super().__init__(**options)
-        _common_flags(self)
+        if common:
+            common_flags(self)
 
     def error(self, message: str) -> NoReturn:
         """What argparse would exit with, as an error with a hint."""
         raise UsageError(message, hint=f"{self.prog} --help")
 
 
-def _common_flags(parser: argparse.ArgumentParser) -> None:
+def common_flags(parser: argparse.ArgumentParser) -> None:
+    """The same flags everywhere."""
     # SUPPRESS: a flag may stand before or after the verb, and the one that is absent must not reset the other
     absent: Any = argparse.SUPPRESS
     flags = parser.add_argument_group("common flags")

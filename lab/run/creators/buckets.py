@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Mapping
 from typing import Any
 
 from lab.model import Resource
+from lab.run.creators.calls import attempt
 from lab.run.world import World
 
 Outputs = Mapping[str, Any]
@@ -19,8 +19,8 @@ def bucket(world: World, resource: Resource, _: Outputs) -> Outputs:
     where: dict[str, Any] = {}
     if world.region != "us-east-1":
         where["CreateBucketConfiguration"] = {"LocationConstraint": world.region}
-    with contextlib.suppress(s3.exceptions.BucketAlreadyOwnedByYou, s3.exceptions.BucketAlreadyExists):
-        s3.create_bucket(Bucket=name, **where)
+    there = ("BucketAlreadyOwnedByYou", "BucketAlreadyExists")
+    attempt(lambda: s3.create_bucket(Bucket=name, **where), *there)
     return {"id": name, "bucket": name, "arn": f"arn:aws:s3:::{name}"}
 
 

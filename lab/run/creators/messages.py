@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from lab.model import Resource
+from lab.run.creators.calls import attempt
 from lab.run.world import World
 
 Outputs = Mapping[str, Any]
@@ -25,6 +26,7 @@ _QUEUE = {
     "deduplicationScope": "DeduplicationScope",
     "fifoThroughputLimit": "FifoThroughputLimit",
 }
+_NO_QUEUE = ("QueueDoesNotExist", "AWS.SimpleQueueService.NonExistentQueue")
 _FIXED = frozenset({"FifoQueue"})  # cannot be set on a queue that exists
 
 
@@ -37,11 +39,11 @@ def queue(world: World, resource: Resource, _: Outputs) -> Outputs:
         for key, attribute in _QUEUE.items()
         if resource.inputs.get(key) not in (None, False)
     }
-    try:
-        url = sqs.get_queue_url(QueueName=name)["QueueUrl"]
-    except sqs.exceptions.QueueDoesNotExist:
+    found = attempt(lambda: sqs.get_queue_url(QueueName=name), *_NO_QUEUE)
+    if found is None:
         url = sqs.create_queue(QueueName=name, Attributes=attributes)["QueueUrl"]
     else:
+        url = found["QueueUrl"]
         fresh = {key: value for key, value in attributes.items() if key not in _FIXED}
         if fresh:
             sqs.set_queue_attributes(QueueUrl=url, Attributes=fresh)

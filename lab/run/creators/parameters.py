@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Mapping
 from typing import Any
 
 from lab.model import Resource
+from lab.run.creators.calls import attempt
 from lab.run.world import World
 
 Outputs = Mapping[str, Any]
@@ -17,10 +17,8 @@ def parameter(world: World, resource: Resource, _: Outputs) -> Outputs:
     inputs, ssm = resource.inputs, world.client("ssm")
     name = str(inputs.get("name") or resource.name)
     value, kind = str(inputs.get("value", "")), str(inputs.get("type", "String"))
-    try:
-        before: Any = ssm.get_parameter(Name=name, WithDecryption=True)["Parameter"]
-    except ssm.exceptions.ParameterNotFound:
-        before = {}
+    found = attempt(lambda: ssm.get_parameter(Name=name, WithDecryption=True), "ParameterNotFound")
+    before: Mapping[str, Any] = found["Parameter"] if found else {}
     if (before.get("Value"), before.get("Type")) == (value, kind):
         version = before["Version"]
     else:
@@ -47,25 +45,21 @@ def log_group(world: World, resource: Resource, _: Outputs) -> Outputs:
     """A group that boto3 in an app can find; services themselves log to files here."""
     logs = world.client("logs")
     name = str(resource.inputs.get("name") or resource.name)
-    with contextlib.suppress(logs.exceptions.ResourceAlreadyExistsException):
-        logs.create_log_group(logGroupName=name)
+    attempt(lambda: logs.create_log_group(logGroupName=name), "ResourceAlreadyExistsException")
     return {"id": name, "name": name}
 
 
 def ensure_secret(client: Any, name: str) -> str:
     """The ARN of the secret of this name, made if it is not there."""
-    try:
-        return str(client.describe_secret(SecretId=name)["ARN"])
-    except client.exceptions.ResourceNotFoundException:
-        return str(client.create_secret(Name=name)["ARN"])
+    found = attempt(lambda: client.describe_secret(SecretId=name), "ResourceNotFoundException")
+    return str((found or client.create_secret(Name=name))["ARN"])
 
 
 def put_secret(client: Any, secret_id: str, value: str) -> str:
     """Put the value unless it is the present one; the version's id."""
-    try:
-        now: Any = client.get_secret_value(SecretId=secret_id)
-    except client.exceptions.ResourceNotFoundException:
-        now = {}
+    # a secret without a value is as good as one with another value
+    found = attempt(lambda: client.get_secret_value(SecretId=secret_id), "ResourceNotFoundException")
+    now: Mapping[str, Any] = found or {}
     if now.get("SecretString") == value:
         return str(now["VersionId"])
     return str(client.put_secret_value(SecretId=secret_id, SecretString=value)["VersionId"])

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lab.model import Resource
+from lab.run.creators.calls import attempt
 from lab.run.world import World
 
 Outputs = Mapping[str, Any]
@@ -32,10 +33,8 @@ def table(world: World, resource: Resource, _: Outputs) -> Outputs:
             wanted[field] = [_index(one, given.get("hashKey")) for one in given[key]]
     if given.get("streamEnabled"):
         wanted["StreamSpecification"] = {"StreamEnabled": True, "StreamViewType": given.get("streamViewType")}
-    try:
-        found = client.create_table(**wanted)["TableDescription"]
-    except client.exceptions.ResourceInUseException:
-        found = client.describe_table(TableName=name)["Table"]
+    made = attempt(lambda: client.create_table(**wanted)["TableDescription"], "ResourceInUseException")
+    found = made or client.describe_table(TableName=name)["Table"]
     return {"id": name, "name": name, "arn": found["TableArn"], "streamArn": found.get("LatestStreamArn", "")}
 
 

@@ -67,7 +67,7 @@ cache = aws.elasticache.ReplicationGroup(
     "cache", replication_group_id="small", description="small", auth_token=password.result, opts=own()
 )
 group = aws.ec2.SecurityGroup("group", name="small", opts=own())
-mystery = aws.quicksight.Group("mystery", group_name="small", opts=own())
+mystery = aws.glacier.Vault("mystery", name="small", opts=own())
 parameters = [
     parameter("database-host", database.address),
     parameter("database-admin-secret-arn", database.master_user_secrets[0].secret_arn),
@@ -90,7 +90,7 @@ def task(name: str, command: list[str], *, listens: bool) -> aws.ecs.TaskDefinit
         "AUTH_AUDIENCE": "small",
     }
     if listens:
-        literal |= {"BIND_HOST": "0.0.0.0", "PORT": "8000"}  # noqa: S104  the container's
+        literal |= {"BIND_HOST": "0.0.0.0", "PORT": "8000"}
     container = {
         "name": name,
         "image": "example",
@@ -98,7 +98,13 @@ def task(name: str, command: list[str], *, listens: bool) -> aws.ecs.TaskDefinit
         "environment": [{"name": each, "value": value} for each, value in literal.items()],
         "secrets": [
             secret(each)
-            for each in ("database-host", "database-admin-secret-arn", "redis-host", "redis-password", "queue-url")
+            for each in (
+                "database-host",
+                "database-admin-secret-arn",
+                "redis-host",
+                "redis-password",
+                "queue-url",
+            )
         ],
         "portMappings": [{"containerPort": 8000}] if listens else [],
         "stopTimeout": 5,
@@ -110,7 +116,11 @@ def task(name: str, command: list[str], *, listens: bool) -> aws.ecs.TaskDefinit
 
 cluster = aws.ecs.Cluster("cluster", name="small", opts=own())
 runner = aws.lambda_.Function(
-    "runner", name="small-run-task", role="arn:aws:iam::123456789012:role/x", handler="handler.run", opts=own()
+    "runner",
+    name="small-run-task",
+    role="arn:aws:iam::123456789012:role/x",
+    handler="handler.run",
+    opts=own(),
 )
 migrate = task("migrate", ["python", "service.py", "migrate"], listens=False)
 migrated = aws.lambda_.Invocation(
@@ -135,7 +145,9 @@ plain = aws.lb.Listener(
     load_balancer_arn=balancer.arn,
     port=80,
     protocol="HTTP",
-    default_actions=[{"type": "redirect", "redirect": {"protocol": "HTTPS", "port": "443", "status_code": "HTTP_301"}}],
+    default_actions=[
+        {"type": "redirect", "redirect": {"protocol": "HTTPS", "port": "443", "status_code": "HTTP_301"}}
+    ],
     opts=own(),
 )
 https = aws.lb.Listener(
@@ -161,7 +173,9 @@ for name in ("web", "other"):
         cluster=cluster.arn,
         desired_count=2,
         task_definition=task(name, ["python", "service.py", "serve"], listens=True).arn,
-        load_balancers=[{"target_group_arn": groups[name].arn, "container_name": name, "container_port": 8000}],
+        load_balancers=[
+            {"target_group_arn": groups[name].arn, "container_name": name, "container_port": 8000}
+        ],
         opts=own(migrated),
     )
 pulumi.export("queue", queue.url)

@@ -7,6 +7,7 @@ import os
 import sys
 import uuid
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import boto3
 import psycopg
@@ -31,7 +32,9 @@ def connect(user: str, password: str) -> psycopg.Connection:
 def master() -> dict[str, str]:
     """The managed secret of the database."""
     client = boto3.client("secretsmanager")
-    return json.loads(client.get_secret_value(SecretId=os.environ["DATABASE_ADMIN_SECRET_ARN"])["SecretString"])
+    return json.loads(
+        client.get_secret_value(SecretId=os.environ["DATABASE_ADMIN_SECRET_ARN"])["SecretString"]
+    )
 
 
 def migrate() -> None:
@@ -41,7 +44,7 @@ def migrate() -> None:
         connection.execute("CREATE TABLE IF NOT EXISTS runs (at timestamptz DEFAULT now())")
         connection.execute("INSERT INTO runs DEFAULT VALUES")
     print(json.dumps({"event": "migrated", "by": given["username"]}))
-    if os.path.exists("fail-migration"):
+    if Path("fail-migration").exists():
         sys.exit("column missing")
 
 
@@ -76,7 +79,7 @@ def facts() -> dict[str, object]:
 class Handler(BaseHTTPRequestHandler):
     """`/ready`, and everything else the facts."""
 
-    def do_GET(self) -> None:  # noqa: N802  the base class's name
+    def do_GET(self) -> None:
         """Answer in JSON."""
         body = b"{}" if self.path == "/ready" else json.dumps(facts()).encode()
         self.send_response(200)
