@@ -82,7 +82,7 @@ class ImageBuild(Component):
             opts=self.child(),
         )
         self.build = awsx.ecr.Image(
-            f"{name}-{self.tag}",
+            name,
             repository_url=self.repository.url,
             context=config.context,
             dockerfile=str(Path(config.context) / config.dockerfile),

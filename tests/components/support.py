@@ -179,11 +179,12 @@ class _Answers(mocks.Mocks):
 
     def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str, dict[str, Any]]:
         """Inputs echo; what the cloud computes is unknown at preview."""
-        if self.mode == "preview" or not args.custom:
-            return "", dict(args.inputs)
-        outputs: dict[str, Any] = {"arn": f"arn:aws:mock:us-east-1:111111111111:{args.name}"}
+        echo = {} if args.typ.startswith("awsx:") else dict(args.inputs)  # its outputs are other resources
+        if self.mode == "preview":
+            return "", echo
         template = json.dumps(OUTPUTS.get(args.typ, {})).replace("{name}", args.name)
-        return f"{args.name}-id", {**outputs, **args.inputs, **json.loads(template)}
+        made = {"arn": f"arn:aws:mock:us-east-1:111111111111:{args.name}"} if args.custom else {}
+        return f"{args.name}-id" if args.custom else "", {**made, **echo, **json.loads(template)}
 
     def call(self, args: mocks.MockCallArgs) -> dict[str, Any]:
         """No program may ask the cloud while it composes."""
@@ -209,7 +210,7 @@ class _Capture(mocks.MockMonitor):
     def RegisterResource(self, request: Any) -> Any:  # noqa: N802 - the name of the RPC
         """Keep the request; a URN twice fails as it does in the engine."""
         urn = self.make_urn(request.parent, request.type, request.name)
-        if any(each.urn == urn for each in self.registrations):
+        if urn in self._parents:
             raise AssertionError(f"two resources have the URN {urn}")
         self._parents[urn] = request.parent
         self._transforms[urn] = _callbacks(request.transforms)
