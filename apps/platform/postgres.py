@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,8 +23,6 @@ Pool = AsyncConnectionPool[Connection]
 
 #: Longest wait for a free connection: beyond it the caller is told to come back.
 ACQUIRE_SECONDS: Final = 5.0
-#: Longest wait for the first connection when a process starts.
-START_SECONDS: Final = 30.0
 #: A statement that runs longer is a mistake of ours, and its locks would hold up everybody.
 STATEMENT_SECONDS: Final = 15
 
@@ -52,13 +52,17 @@ def connect_arguments(settings: DatabaseSettings, name: str) -> dict[str, Any]:
     }
 
 
+class DatabaseAwayError(Exception):
+    """The database can't be reached at start; the message says where, why, and what to check."""
+
+
 @asynccontextmanager
-async def open_pool(
-    settings: DatabaseSettings, name: str, *, start_seconds: float = START_SECONDS
-) -> AsyncGenerator[Pool]:
+async def open_pool(settings: DatabaseSettings, name: str) -> AsyncGenerator[Pool]:
     """Open a pool, wait for its first connection, and close it at the end of the block."""
+    arguments = connect_arguments(settings, name)
+    await _reach(settings, arguments)
     pool: Pool = AsyncConnectionPool(
-        kwargs=connect_arguments(settings, name),
+        kwargs=arguments,
         min_size=min(2, settings.database_pool_size),
         max_size=settings.database_pool_size,
         timeout=ACQUIRE_SECONDS,
@@ -72,10 +76,29 @@ async def open_pool(
         open=False,
     )
     try:
-        await pool.open(wait=True, timeout=start_seconds)
+        await pool.open(wait=True, timeout=settings.database_start_seconds)
         yield pool
     finally:
         await pool.close(timeout=5)
+
+
+async def _reach(settings: DatabaseSettings, arguments: dict[str, Any]) -> None:
+    """Connect once, with patience: a pool that can't would only say that it timed out."""
+    end = time.monotonic() + settings.database_start_seconds
+    while True:
+        try:
+            connection: Connection = await psycopg.AsyncConnection.connect(**arguments)
+        except psycopg.OperationalError as error:
+            if time.monotonic() >= end:
+                raise DatabaseAwayError(
+                    f"PostgreSQL at {settings.database_host}:{settings.database_port} can't be used: "
+                    f"{str(error).strip()}. hint: check DATABASE_HOST, DATABASE_PORT, the role's password, "
+                    "and that the server accepts connections from here"
+                ) from error
+            await asyncio.sleep(0.25)
+            continue
+        await connection.close()
+        return
 
 
 async def _configure(connection: Connection) -> None:

@@ -41,6 +41,9 @@ class DatabaseSettings(BaseSettings):
     database_password: SecretStr
     database_ca_file: str = Field(description="PEM bundle: the RDS global bundle on AWS")
     database_pool_size: int = Field(default=8, ge=1, le=200)
+    database_start_seconds: float = Field(
+        default=20.0, gt=0, description="how long a starting process waits for its first connection"
+    )
 
 
 class RedisSettings(BaseSettings):
