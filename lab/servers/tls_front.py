@@ -186,6 +186,8 @@ class PostgresGreeting(asyncio.Protocol):
         except (OSError, ssl.SSLError):
             self.transport.abort()
             return
+        if self.timer is not None:
+            self.timer.cancel()  # nobody tells this protocol when the upgraded connection ends
         if upgraded is not None:
             front.connection_made(upgraded)
 
