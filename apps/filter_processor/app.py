@@ -18,6 +18,7 @@ from apps.filter_processor.matcher import Matcher
 from apps.filter_processor.publisher import Publisher
 from apps.filter_processor.store import EntityStore
 from apps.platform import health as healths
+from apps.platform.metrics import Metrics
 from apps.platform.postgres import open_pool, ping
 from apps.platform.redis import open_redis
 from apps.platform.serve import Application
@@ -77,6 +78,9 @@ async def build(settings: FilterProcessorSettings, health: Health) -> AsyncGener
         intake.subscriber, intake.prompt = subscriber, leases.prompt
         publisher.lost = consumer.restate = intake.restate
 
+        # the stack scales the processor on this, by this name
+        metrics = Metrics(settings, counters={"ProcessedUpdatesPerSecond": lambda: engine.counts.applied})
+
         async def loaded() -> None:
             await consumer.loaded.wait()
 
@@ -84,6 +88,6 @@ async def build(settings: FilterProcessorSettings, health: Health) -> AsyncGener
         health.require("subscriber", subscriber.check)
         yield Application(
             asgi=Litestar(healths.routes(health), openapi_config=None, logging_config=None),
-            services=(publisher, subscriber, consumer, intake, _AfterLoad(leases, consumer)),
+            services=(publisher, subscriber, consumer, intake, _AfterLoad(leases, consumer), metrics),
             started=(loaded,),
         )

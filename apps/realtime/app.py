@@ -13,6 +13,7 @@ from apps.contracts.filters import FILTERS_CHANNEL
 from apps.contracts.protocol import Close, close_reason, restart_reason
 from apps.platform import health as healths
 from apps.platform.auth import TokenVerifier
+from apps.platform.metrics import Metrics
 from apps.platform.postgres import open_pool, ping
 from apps.platform.redis import open_redis
 from apps.platform.serve import Application
@@ -85,11 +86,17 @@ async def build(settings: RealtimeSettings, health: Health) -> AsyncGenerator[Ap
         subscriber = Subscriber(settings, f"{name}-sub", bus.message, bus.up)
         subscriber.add(gateway_channel(gateway_id), FILTERS_CHANNEL)
         _connect(hub, snapshots, bus, gateway)
+        # the stack scales the gateway on these two, by these names
+        metrics = Metrics(
+            settings,
+            levels={"ActiveConnectionsPerTask": lambda: len(gateway.connections)},
+            counters={"OutgoingMessagesPerSecond": lambda: hub.counts.frames},
+        )
         health.require("postgres", lambda: ping(pool))
         health.require("subscriber", subscriber.check)
         yield Application(
             asgi=RawSocket(_litestar(gateway, health)),
-            services=(subscriber, hub, bus, snapshots, gateway),
+            services=(subscriber, hub, bus, snapshots, gateway, metrics),
             drain=(gateway.drain,),
             started=(_up(subscriber),),
         )
