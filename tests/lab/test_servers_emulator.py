@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import secrets
@@ -79,12 +80,24 @@ async def test_state_is_kept(home: Path) -> None:
     assert urls[0] == urls[1]
 
 
+def written(folder: Path) -> bool:
+    """Whether what `fill` made has reached the disk."""
+    marks = {"sqs": "a message", "s3": "kept", "ssm": "a parameter", "secretsmanager": "a secret"}
+    paths = {folder / f"{service}.json": mark for service, mark in marks.items()}
+    return all(path.is_file() and mark in path.read_text() for path, mark in paths.items())
+
+
 async def test_state_survives_sudden_death(home: Path) -> None:
-    """A killed emulator still knows what was made some seconds ago: databases beside it would know too."""
+    """A killed emulator still knows what it saved while it ran, as the databases beside it do."""
     with State(home) as state:
         emulator = Emulator(state, account_id=ACCOUNT)
         fill(await emulator.start())
-        time.sleep(3.0)  # noqa: ASYNC251 — nothing else runs in this loop
+        folder = state.data("emulator") / "services"
+        deadline = time.monotonic() + 30
+        # polled: it is another process that writes
+        while not (saved := written(folder)) and time.monotonic() < deadline:  # noqa: ASYNC110
+            await asyncio.sleep(0.1)
+        assert saved
         told = json.loads((state.run / "emulator.json").read_text())
         os.kill(told["child"], signal.SIGKILL)
         await emulator.stop()
