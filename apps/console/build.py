@@ -1,7 +1,8 @@
-"""`python -m apps.console.build`: builds the page into dist/ with the Node found here, unless it is up to date."""
+"""`python -m apps.console.build`: builds the page into dist/ with the Node found here, if anything changed."""
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import shutil
@@ -41,9 +42,15 @@ def current(dist: Path = DIST) -> bool:
 
 
 def build() -> bool:
-    """Build if anything changed; returns whether it did."""
+    """Build if anything changed; returns whether it did. Two at once take turns."""
     if current():
         return False
+    with (FOLDER / ".build.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return not current() and _build()
+
+
+def _build() -> bool:
     wanted = fingerprint()
     node = find_node()
     if not _modules_current():

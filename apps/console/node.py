@@ -1,4 +1,4 @@
-"""Which Node builds and tests the page: the machine's (20 or newer), else the one in the locked environment."""
+"""Which Node builds and tests the page: the machine's (20 or newer), else the locked environment's."""
 
 from __future__ import annotations
 

@@ -68,7 +68,7 @@ export class Client {
     if (turn !== this.turn || this.stopped) return;
     if (!token) {
       this.stopped = true;
-      this.#become("signed-out", {});
+      this.#become("signed-out", { refused: this.refused > 0 });
       return;
     }
     const socket = new this.Socket(this.url);

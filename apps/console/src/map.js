@@ -8,12 +8,9 @@ export const HOME = { center: [7.55, 46.75], zoom: 6.75 };
 
 /** Whether this browser can draw the map at all. */
 export function drawable() {
-  const probe = document.createElement("canvas");
-  try {
-    return Boolean(probe.getContext("webgl2"));
-  } catch {
-    return false;
-  }
+  const probe = document.createElement("canvas").getContext("webgl2");
+  probe?.getExtension("WEBGL_lose_context")?.loseContext();
+  return probe !== null;
 }
 
 export function createMap(container) {
@@ -82,7 +79,7 @@ function style() {
           "symbol-sort-key": ["-", ["get", "area"]],
           "text-padding": 6,
         },
-        paint: { "text-color": "#5d7199", "text-halo-color": "#141e32", "text-halo-width": 1 },
+        paint: { "text-color": "#6a80ad", "text-halo-color": "#141e32", "text-halo-width": 1 },
         // the small ones wait until there is room for them
         filter: [">=", ["get", "area"], ["step", ["zoom"], 60, 3, 20, 4, 4, 5, 0.5, 6, 0.02]],
       },
@@ -98,7 +95,7 @@ function borderLines(id, source, range) {
     ...range,
     layout: { "line-join": "round" },
     paint: {
-      "line-color": "#3a4e78",
+      "line-color": "#4a6194",
       "line-width": ["interpolate", ["linear"], ["zoom"], 2, 0.5, 6, 1.1, 10, 1.6],
       "line-dasharray": [3, 2],
     },

@@ -8,7 +8,7 @@ const FURTHEST = 1.6; // goes on for this many intervals without news, then stan
 const SLOWEST = 15_000; // ... and never longer than this
 const SHORTEST = 40;
 const JUMP_KM = 25; // an error above this is no error: the entity is elsewhere
-const TRAIL = 24;
+const TRAIL = 16;
 
 export class Motion {
   constructor({ lat, lon, heading }, now) {
@@ -32,6 +32,7 @@ export class Motion {
     const east = turn(this.lon, lon);
     const passed = now - this.at;
     const moved = north !== 0 || east !== 0;
+    const jump = distance(shown, { lat, lon }) > Math.max(JUMP_KM, 6 * this.#reach());
     if (passed >= SHORTEST) {
       // half new, half known: two updates that come close together must not fling the icon ahead
       const keep = this.interval ? 0.5 : 0;
@@ -40,7 +41,6 @@ export class Motion {
       this.vlon = keep * this.vlon + (1 - keep) * (east / span);
       this.interval = this.interval ? 0.5 * this.interval + 0.5 * span : span;
     }
-    const jump = distance(shown, { lat, lon }) > Math.max(JUMP_KM, 6 * this.#reach());
     if (jump) {
       this.vlat = this.vlon = this.interval = this.offLat = this.offLon = 0;
       this.trail = [];

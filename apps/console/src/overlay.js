@@ -8,6 +8,9 @@ const FADE = 300;
 const NEAR = 18; // pixels around a click
 const MOST_TRAILS = 700;
 const MOST_LABELS = 250;
+const FADES = 5;
+const LABEL = 16; // height of a callsign's picture
+const LONGEST_PAINT = 0.5; // of the time, at most, goes into painting: a slow machine gets fewer frames
 
 export class Overlay {
   constructor(map, store) {
@@ -16,6 +19,7 @@ export class Overlay {
     this.motions = new Map();
     this.leaving = new Map(); // id -> {entity, motion, since}: fading out
     this.sprites = new Map();
+    this.names = new Map();
     this.drawn = []; // what the last frame showed, for clicks
     this.selected = null;
     this.hovered = null;
@@ -26,9 +30,14 @@ export class Overlay {
     this.context = this.canvas.getContext("2d");
     // while the map moves it draws in its own frame: the icons must move in that same one
     map.on("render", () => this.#paint());
-    const frame = () => {
-      this.#paint();
+    let free = 0;
+    const frame = (now) => {
       requestAnimationFrame(frame);
+      if (now < free || document.hidden) return;
+      const begun = performance.now();
+      this.#paint();
+      const took = performance.now() - begun;
+      free = took > 8 ? begun + took / LONGEST_PAINT : 0;
     };
     requestAnimationFrame(frame);
   }
@@ -92,8 +101,7 @@ export class Overlay {
       this.#place(view, id, motion, motion.look, now, Math.min((now - motion.born) / FADE, 1));
     }
     const spots = this.drawn.concat(gone);
-    if (this.drawn.length <= MOST_TRAILS) for (const spot of spots) this.#trail(pen, view, spot);
-    else this.#trail(pen, view, spots.find((spot) => spot.id === this.selected));
+    this.#trails(pen, view, spots);
     for (const spot of spots) this.#icon(pen, view, spot);
     this.#labels(pen, view, spots);
     this.onFrame(now);
@@ -139,30 +147,51 @@ export class Overlay {
     return { entity, step: step(attributes?.altitude), plane: entity.kind === "aircraft", pointed: entity.heading !== null, label: String(attributes?.callsign || entity.id) };
   }
 
-  #trail(pen, view, spot) {
-    if (spot === undefined || view.zoom < 4.5) return;
-    const { trail } = spot.motion;
-    if (trail.length < 2) return;
-    const chosen = spot.id === this.selected;
-    pen.lineWidth = chosen ? 2.4 : 1.6;
-    pen.strokeStyle = color(spot.look.step);
-    pen.lineCap = "round";
-    let from = null;
-    // the newest update lies ahead of or behind the icon by what motion still smooths: the icon is the end
-    for (let index = 0; index < trail.length; index += 1) {
-      const last = index === trail.length - 1;
-      const point = last ? spot : this.#project(view, trail[index].lat, trail[index].lon);
-      const x = last ? point.x : point.x + spot.shift;
-      if (from !== null && Math.abs(x - from.x) < view.world / 2) {
-        pen.globalAlpha = spot.alpha * (chosen ? 0.9 : 0.42) * (index / trail.length) ** 1.5;
-        pen.beginPath();
-        pen.moveTo(from.x, from.y);
-        pen.lineTo(x, point.y);
-        pen.stroke();
-      }
-      from = { x, y: point.y };
+  #trails(pen, view, spots) {
+    if (view.zoom < 4.5) return;
+    const many = spots.length > MOST_TRAILS;
+    const paths = new Map(); // one path per colour and step of fading: strokes are what costs
+    for (const spot of spots) {
+      const chosen = spot.id === this.selected;
+      if (spot.motion.trail.length > 1 && (chosen || !many)) this.#trail(view, spot, chosen, paths);
+    }
+    pen.lineCap = "butt";
+    pen.lineJoin = "round";
+    for (const { path, stroke, alpha, width } of paths.values()) {
+      pen.globalAlpha = alpha;
+      pen.strokeStyle = stroke;
+      pen.lineWidth = width;
+      pen.stroke(path);
     }
     pen.globalAlpha = 1;
+  }
+
+  #trail(view, spot, chosen, paths) {
+    const { trail } = spot.motion;
+    const last = trail.length - 1;
+    let from = null;
+    let path = null;
+    let known = "";
+    for (let index = 0; index <= last; index += 1) {
+      // the newest update lies ahead of the icon or behind it by what motion still smooths: the icon is the end
+      const point = index === last ? spot : this.#project(view, trail[index].lat, trail[index].lon);
+      const to = { x: index === last ? point.x : point.x + spot.shift, y: point.y };
+      if (from !== null && Math.abs(to.x - from.x) < view.world / 2) {
+        const fade = Math.ceil((index / last) * FADES);
+        const key = `${spot.look.step}:${fade}:${chosen}`;
+        if (!paths.has(key)) {
+          const alpha = (chosen ? 0.9 : 0.4) * (fade / FADES) ** 1.6;
+          paths.set(key, { path: new Path2D(), stroke: color(spot.look.step), alpha, width: chosen ? 2.4 : 1.5 });
+        }
+        if (key !== known) {
+          path = paths.get(key).path;
+          path.moveTo(from.x, from.y);
+        }
+        path.lineTo(to.x, to.y);
+        known = key;
+      } else known = "";
+      from = to;
+    }
   }
 
   #icon(pen, view, spot) {
@@ -195,26 +224,32 @@ export class Overlay {
 
   #labels(pen, view, spots) {
     const all = view.zoom >= 6.4 && spots.length <= MOST_LABELS;
-    pen.font = `500 11px ${getFont()}`;
-    pen.textBaseline = "middle";
     const taken = new Set();
-    const wanted = spots.filter((spot) => all || spot.id === this.selected || spot.id === this.hovered);
+    const wanted = spots.filter((spot) => all || this.#rank(spot));
     wanted.sort((one, two) => this.#rank(two) - this.#rank(one));
     for (const spot of wanted) {
-      const x = spot.x + view.size * 0.72;
-      const y = spot.y - view.size * 0.35;
-      const width = pen.measureText(spot.look.label).width;
-      const cells = boxes(x, y, width);
+      const label = this.#label(spot.look.label, this.#rank(spot) > 0, view.ratio);
+      const x = spot.x + view.size * 0.62;
+      const y = spot.y - view.size * 0.35 - LABEL / 2;
+      const cells = boxes(x, y, label.wide);
       if (!this.#rank(spot) && cells.some((cell) => taken.has(cell))) continue;
       for (const cell of cells) taken.add(cell);
-      pen.globalAlpha = spot.alpha * (this.#rank(spot) ? 1 : 0.82);
-      pen.lineWidth = 3;
-      pen.strokeStyle = "rgb(10 16 28 / 80%)";
-      pen.strokeText(spot.look.label, x, y);
-      pen.fillStyle = this.#rank(spot) ? "#ffffff" : "#c6d3ea";
-      pen.fillText(spot.look.label, x, y);
+      pen.globalAlpha = spot.alpha;
+      pen.drawImage(label.image, x, y, label.wide, LABEL);
     }
     pen.globalAlpha = 1;
+  }
+
+  // text with a halo is slow to draw: once per name, then it is only copied
+  #label(text, bright, ratio) {
+    const key = `${text}:${bright}:${ratio}`;
+    let label = this.names.get(key);
+    if (label === undefined) {
+      if (this.names.size > 2000) this.names.clear();
+      label = drawLabel(text, bright, ratio);
+      this.names.set(key, label);
+    }
+    return label;
   }
 
   #rank(spot) {
@@ -226,6 +261,26 @@ const mercator = (lat) => {
   const sine = Math.sin((Math.min(Math.max(lat, -85.0511), 85.0511) * Math.PI) / 180);
   return 0.5 - Math.log((1 + sine) / (1 - sine)) / (4 * Math.PI);
 };
+
+function drawLabel(text, bright, ratio) {
+  const image = document.createElement("canvas");
+  const pen = image.getContext("2d");
+  const type = `500 11px ${getFont()}`;
+  pen.font = type;
+  const wide = Math.ceil(pen.measureText(text).width) + 6;
+  image.width = Math.ceil(wide * ratio);
+  image.height = Math.ceil(LABEL * ratio);
+  pen.scale(ratio, ratio);
+  pen.font = type;
+  pen.textBaseline = "middle";
+  pen.lineWidth = 3;
+  pen.lineJoin = "round";
+  pen.strokeStyle = "rgb(10 16 28 / 80%)";
+  pen.strokeText(text, 3, LABEL / 2);
+  pen.fillStyle = bright ? "#ffffff" : "#b6c5e0";
+  pen.fillText(text, 3, LABEL / 2);
+  return { image, wide };
+}
 
 function boxes(x, y, width) {
   const cells = [];
