@@ -170,7 +170,8 @@ class Bucket(_PrivateBucket):
             bucket=self.bucket.bucket,
             target_bucket=logs.bucket.bucket,
             target_prefix=f"{_S3_PREFIX}/{name}/",
-            opts=self.child(),
+            # S3 refuses a target that it may not write to yet
+            opts=self.child(depends_on=[logs]),
         )
         self.register_outputs({"bucket": self.bucket_name})
 

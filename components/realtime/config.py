@@ -20,6 +20,9 @@ CertificateArn = Annotated[
 ]
 
 
+_ZONE_ID = re.compile(r"^Z[A-Z0-9]{1,31}$")
+
+
 class DomainConfig(Model):
     """Where users reach the map: an issued certificate in a hosted zone of ours, or one that exists."""
 
@@ -27,7 +30,7 @@ class DomainConfig(Model):
     zone: str | None = Field(
         default=None,
         description="id of a public Route 53 zone: a certificate is issued, an alias record is made",
-        examples=["Z0123456789ABCDEFGHIJ"],
+        json_schema_extra={"pattern": _ZONE_ID.pattern},
     )
     certificate_arn: CertificateArn | None = Field(
         default=None, description="an ACM certificate of the stack's region; DNS is yours to point"
@@ -37,7 +40,7 @@ class DomainConfig(Model):
     @classmethod
     def _zone_id(cls, value: str | None) -> str | None:
         """An id: two zones may share a name, and looking one up would need the cloud at preview."""
-        if value is not None and not re.fullmatch(r"Z[A-Z0-9]{1,31}", value):
+        if value is not None and not _ZONE_ID.match(value):
             raise ValueError(
                 f"domain.zone {value!r} is no hosted zone id (Z and up to 31 capitals or digits). hint: aws "
                 f"route53 list-hosted-zones-by-name --dns-name {value} --query 'HostedZones[0].Id'"
