@@ -1,4 +1,4 @@
-"""`python -m apps.console.build`: builds the page into dist/ with the Node found here, if anything changed."""
+"""`python -m apps.console.build`: makes dist/ with the Node found here, if a source has changed."""
 
 from __future__ import annotations
 
