@@ -34,6 +34,8 @@ examples:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb and return its exit code; `[project.scripts]` calls this."""
     words = list(sys.argv[1:] if argv is None else argv)
+    # Pulumi's AWS package takes 10 s to import from source: its bytecode is kept, whatever the shell prefers
+    sys.dont_write_bytecode = False
     # until the flags are parsed, their looks are read off the words: a usage error must honour --json too
     output = Output(json="--json" in words, color=False if "--no-color" in words else None)
     try:

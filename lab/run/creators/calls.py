@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 
 def attempt(call: Callable[[], Any], *codes: str) -> Any:
@@ -13,6 +13,7 @@ def attempt(call: Callable[[], Any], *codes: str) -> Any:
     try:
         return call()
     except ClientError as error:
-        if str(error.response.get("Error", {}).get("Code")) in codes:
+        response: Any = cast("Any", error).response
+        if str(response.get("Error", {}).get("Code")) in codes:
             return None
         raise
