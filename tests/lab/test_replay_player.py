@@ -88,7 +88,7 @@ def test_a_track_across_the_end_of_a_folded_loop_goes_on() -> None:
     player = Player(recording({"a": [90, 150, 180], "b": [0, 20]}), loop=True, fold=120, start=0)
     assert player.period == 120
     assert told(player.due(0)) == ["b@0", "a@0"]  # a took off at 90 of the lap before
-    assert told(player.due(30)) == ["b@20", "a@60", "-b"]
+    assert told(player.due(30)) == ["b@20", "-b", "a@60"]
     assert told(player.due(70)) == ["a@0", "-a"]
     assert told(player.due(90)) == ["a@0"]
 
