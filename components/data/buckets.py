@@ -101,7 +101,7 @@ class LogBucket(_PrivateBucket):
     """
 
     def __init__(self, name: str, *, ctx: Context, opts: pulumi.ResourceOptions | None = None) -> None:
-        """Logs are no state worth keeping a deleted stack for, so even a retained stack may empty it."""
+        """Kept like any other bucket: protected when retained, emptied on destroy when disposable."""
         super().__init__("data:LogBucket", name, ctx=ctx, force_destroy=not ctx.retained, opts=opts)
         self.alb_prefix = _ALB_PREFIX
         account = ctx.account_id
