@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from difflib import get_close_matches
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast
+from types import UnionType
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, Union, cast, get_args, get_origin
 
 import msgspec
 from litestar.dto import AbstractDTO
@@ -167,9 +168,10 @@ def _unknown(name: str, known: list[str], path: str) -> FieldProblem:
 
 def _struct_of(kind: Any) -> Any:
     """Look through `Struct | None`, so that a nested struct reports its own fields."""
-    arguments = [
-        item for item in getattr(kind, "__args__", ()) if item not in (type(None), msgspec.UnsetType)
-    ]
+    if get_origin(kind) not in {Union, UnionType}:
+        return kind
+    nothing = (type(None), msgspec.UnsetType)
+    arguments = [item for item in get_args(kind) if item not in nothing]
     single = arguments[0] if len(arguments) == 1 else None
     return single if isinstance(single, type) and issubclass(single, msgspec.Struct) else kind
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 log = Log("slipway.ratelimit")
 
 #: A limiter that makes callers wait protects nobody: beyond this the request passes uncounted.
-_ANSWER_SECONDS: Final = 0.25
+ANSWER_SECONDS: Final = 0.5
 #: After a failure Redis is left alone this long.
 _AWAY_SECONDS: Final = 2.0
 
@@ -73,8 +73,8 @@ class Decision:
 class RateLimiter:
     """Charges users' buckets."""
 
-    def __init__(self, redis: Redis) -> None:
-        self._redis = redis
+    def __init__(self, redis: Redis, *, answer_seconds: float = ANSWER_SECONDS) -> None:
+        self._answer_seconds = answer_seconds
         self._script: Any = cast("Any", redis).register_script(_SCRIPT)
         self._away_until = 0.0
 
@@ -83,14 +83,15 @@ class RateLimiter:
         if time.monotonic() < self._away_until:
             return None
         try:
-            async with asyncio.timeout(_ANSWER_SECONDS):
+            async with asyncio.timeout(self._answer_seconds):
                 answer = await self._script(
                     keys=[f"rate:{bucket.name}:{user}"], args=[bucket.rate, bucket.burst, cost]
                 )
         except (RedisError, OSError) as error:
             # TimeoutError is an OSError
+            if time.monotonic() >= self._away_until:
+                log.warning("ratelimit.open", error=f"{type(error).__name__}: {error}", seconds=_AWAY_SECONDS)
             self._away_until = time.monotonic() + _AWAY_SECONDS
-            log.warning("ratelimit.open", error=f"{type(error).__name__}: {error}", seconds=_AWAY_SECONDS)
             return None
         allowed, remaining, retry_ms = (int(value) for value in answer)
         decision = Decision(bucket, bool(allowed), remaining, retry_ms / 1000)

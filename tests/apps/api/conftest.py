@@ -7,7 +7,7 @@ import json
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from httpx import ASGITransport, AsyncClient
@@ -17,6 +17,7 @@ from apps.api.settings import ApiSettings
 from apps.platform import auth
 from apps.platform.health import Health, State
 from apps.platform.lifecycle import ServiceGroup
+from apps.platform.ratelimit import RateLimiter
 
 if TYPE_CHECKING:
     from lab.issuer import Issuer
@@ -77,6 +78,8 @@ def start(
 
     # the keys come without a server; everything else of verification is real
     monkeypatch.setattr(auth.KeySet.__init__, "__defaults__", (keys,))
+    # a busy machine must not make the limiter give up on Redis
+    monkeypatch.setitem(cast("Any", RateLimiter.__init__).__kwdefaults__, "answer_seconds", 30.0)
 
     @asynccontextmanager
     async def running(**more: Any) -> AsyncIterator[Api]:
