@@ -19,6 +19,7 @@ _USE = [
     "kms:ReEncryptFrom",
     "kms:ReEncryptTo",
     "kms:GenerateDataKey",
+    "kms:GenerateDataKeyWithoutPlaintext",
     "kms:DescribeKey",
 ]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import functools
 import json
 import re
@@ -275,3 +276,32 @@ def test_physical_names_keep_the_limits_of_aws() -> None:
         if each.type in limits and "name" in each.inputs:
             assert len(each.inputs["name"]) <= limits[each.type], each.urn
             assert re.fullmatch(r"[a-z0-9-]+", each.inputs["name"]), each.urn
+
+
+@each_stack
+def test_the_key_serves_every_log_group_that_it_encrypts(stack: str) -> None:
+    """CloudWatch Logs refuses a group whose ARN the key's policy does not name."""
+    program = composed(stack)
+    policy = document(program.one("aws:kms/key:Key").inputs["policy"])
+    patterns = next(
+        each["Condition"]["ArnLike"]["kms:EncryptionContext:aws:logs:arn"]
+        for each in policy["Statement"]
+        if each["Sid"] == "UseLogs"
+    )
+    groups = program.of("aws:cloudwatch/logGroup:LogGroup")
+    assert len(groups) > 8
+    for group in groups:
+        account = (
+            program.one("aws:budgets/budget:Budget").inputs["accountId"]
+            if stack != "local"
+            else "000000000000"
+        )
+        arn = f"arn:aws:logs:us-east-1:{account}:log-group:{group.inputs['name']}"
+        assert any(fnmatch.fnmatchcase(arn, pattern) for pattern in patterns), group.inputs["name"]
+
+
+@each_stack
+def test_no_two_resources_of_a_type_share_a_name(stack: str) -> None:
+    """Each is also known by its alias without parents, which names type and name only."""
+    keys = [(each.type, each.name) for each in composed(stack).resources if each.request.custom]
+    assert len(keys) == len(set(keys))
