@@ -94,7 +94,7 @@ class Matcher:
         """Take a registration, unless a newer one is known; returns whether the session was unknown."""
         session = registration.session
         known = self.viewers.get(session)
-        fresh = known is None or self._expires[known.rows[0]] <= now
+        fresh = known is None or bool(self._expires[known.rows[0]] <= now)
         if known is not None:
             if known.registration.rev > registration.rev:
                 return False

@@ -8,6 +8,7 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, Final
 
 from apps.contracts import protocol
+from apps.contracts.entities import Trace
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 MAX_WAITING_FRAMES: Final = 64
 #: What a pending change costs beside its body.
 _ITEM_BYTES: Final = 64
+
+
+_NO_TRACE: Final = Trace()
 
 
 class Phase(IntEnum):
@@ -229,8 +233,8 @@ class Session:
     def take_delta(self, at: int) -> str | None:
         """Return the frame with everything pending that the client does not have yet, or None."""
         operations: list[bytes] = []
-        last: Item | None = None
         has = self.has
+        trace = _NO_TRACE
         for item in self.pending.values():
             version = has.get(item.id)
             if item.removed:
@@ -245,11 +249,13 @@ class Session:
                     continue
                 has[item.id] = item.version
             operations.append(item.body)
-            last = item
+            if item.trace.traceparent:
+                # one frame is many changes: it carries the trace of the newest that has one
+                trace = item.trace
         self._forget_pending()
-        if last is None:
+        if not operations:
             return None
-        return self._delta(operations, at, last.trace.traceparent, last.trace.correlation_id)
+        return self._delta(operations, at, trace.traceparent, trace.correlation_id)
 
     def _delta(self, operations: list[bytes], at: int, traceparent: str, correlation_id: str) -> str:
         self.seq += 1

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psycopg
+import pytest
 import redis as redis_sync
 import websockets
 from psycopg.types.json import Jsonb
@@ -170,12 +171,12 @@ class Client:
 
     async def closed(self, seconds: float = PATIENCE) -> tuple[int, str]:
         """Read on until the server closes; its code and reason."""
-        try:
+        with pytest.raises(websockets.ConnectionClosed) as caught:
             while True:
                 await self.frame(seconds)
-        except websockets.ConnectionClosed as error:
-            assert error.rcvd is not None, "closed without a close frame"
-            return error.rcvd.code, error.rcvd.reason
+        received = caught.value.rcvd
+        assert received is not None, "closed without a close frame"
+        return received.code, received.reason
 
 
 class World:
@@ -217,6 +218,11 @@ class World:
     async def processor(self, **settings: Any) -> Process:
         """A processor that holds shards soon: short leases unless told otherwise."""
         return await self.start("filter_processor", **{"lease_seconds": 1, **settings}).ready()
+
+    async def pair(self, **settings: Any) -> tuple[Process, Process]:
+        """A gateway and a processor, started at once."""
+        gateway, processor = await asyncio.gather(self.gateway(**settings), self.processor())
+        return gateway, processor
 
     async def connect(self, gateway: Process) -> Client:
         """An open socket, not identified."""
@@ -316,7 +322,7 @@ def _serve_keys(issuer: Issuer) -> http.server.ThreadingHTTPServer:
             self.end_headers()
             self.wfile.write(body)
 
-        def log_message(self, format: str, *args: Any) -> None:
+        def log_message(self, *args: Any) -> None:
             pass
 
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
