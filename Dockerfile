@@ -23,6 +23,8 @@ WORKDIR /srv/slipway
 COPY apps ./apps
 COPY --from=console /build/dist ./apps/console/dist
 ENV PATH=/opt/slipway/bin:$PATH PYTHONPATH=/srv/slipway PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+# Fargate mounts a volume here (the root is read-only) and takes over the folder's rights, 1777, only if declared.
+VOLUME /tmp
 USER 10001:10001
 EXPOSE 8000
 # No shell and no init between the kernel and the app: SIGTERM reaches it first (apps/platform/serve.py).
