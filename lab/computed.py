@@ -189,6 +189,8 @@ _GENERIC_ARN: Final = "arn:aws:{_service}:{_region}:{_account}:{_kind}/{_name}"
 class ResolvedCreator:
     """Answers as AWS would in form, not in fact: the same stack gets the same ids and ARNs every time."""
 
+    instant = True  # needs no worker thread
+
     def __init__(self) -> None:
         self.monitor: Monitor | None = None
 

@@ -35,6 +35,8 @@ class Creator(Protocol):
 class PreviewCreator:
     """Answers as an engine does at preview: the inputs are known, what the cloud computes is not."""
 
+    instant = True  # needs no worker thread
+
     def create(self, resource: Resource) -> Created:  # noqa: ARG002  the protocol's name
         """Nothing is made."""
         return Created(UNKNOWN)
