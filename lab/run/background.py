@@ -7,12 +7,14 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lab.errors import EXIT_FINDINGS, EXIT_OK, EXIT_TIMEOUT, LabError
 from lab.run.home import StatusFile, stack_home
 from lab.run.progress import table
+from lab.servers.keeper import start_time
 from lab.servers.state import held, wipe
 
 if TYPE_CHECKING:
@@ -88,10 +90,19 @@ def down(status: StatusFile, stack: str, seconds: float | None, output: Output, 
     stopped = False
     if held(status.home):
         pid = (status.running() or {}).get("pid")
+        born = start_time(pid) if isinstance(pid, int) else None
         if isinstance(pid, int):
             output.say(f"stopping stack {stack!r} (pid {pid})")
             _signal(pid)
-        _until_free(status, stack, seconds or DOWN_SECONDS)
+        # the state folder is free a moment before the process has ended: `down` leaves neither
+        _until(
+            lambda: (
+                not held(status.home)
+                and (not isinstance(pid, int) or start_time(pid) != born or born is None)
+            ),
+            stack,
+            seconds or DOWN_SECONDS,
+        )
         stopped = True
     removed = wipe(status.home) if drop else []
     words = ["stopped" if stopped else "nothing was running"]
@@ -119,9 +130,9 @@ def _signal(pid: int) -> None:
         ) from error
 
 
-def _until_free(status: StatusFile, stack: str, seconds: float) -> None:
+def _until(ended: Callable[[], bool], stack: str, seconds: float) -> None:
     deadline = time.monotonic() + seconds
-    while held(status.home):
+    while not ended():
         if time.monotonic() > deadline:
             raise LabError(
                 f"stack {stack!r} has not stopped within {seconds:g} s",
