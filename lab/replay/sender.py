@@ -19,6 +19,7 @@ from lab.replay.player import Event, Move, Vanish
 MAX_BATCH = 1000  # the API's own bound
 LATE_SECONDS = 2.0
 _DELETES_AT_ONCE = 8
+_MOST_ADOPTED = 5000  # the API's own bound of a snapshot
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 10.0
 _BUSY = frozenset({408, 425, 429, 500, 502, 503, 504})
 
@@ -44,6 +45,7 @@ class Sender:
         self._url = url.rstrip("/")
         self._token_source = token
         self._token = ""
+        self._user = ""
         self._pause = 0.0
         self._alive: set[str] = set()
         self._session: aiohttp.ClientSession | None = None
@@ -113,6 +115,24 @@ class Sender:
                 hint="name the API's address with --url, without /v1",
                 code="no-api",
             )
+        self._user = str(answer.get("user") or "")
+
+    async def adopt(self, names: set[str]) -> set[str]:
+        """Which of `names` an earlier replay of this user left behind (it was killed): they are ours now."""
+        query = f"west=-180&south=-90&east=180&north=90&limit={_MOST_ADOPTED}"
+        try:
+            status, answer = await self._call("GET", f"/v1/entities?{query}", None)
+        except _AgainError:
+            return set()  # nothing depends on it: what was left moves on with its own track
+        found = cast("list[dict[str, Any]]", answer.get("entities") or []) if status == 200 else []
+        left = {
+            str(one.get("id"))
+            for one in found
+            if one.get("id") in names
+            and cast("dict[str, Any]", one.get("access") or {}).get("owner") == self._user
+        }
+        self._alive |= left
+        return left
 
     async def clear(self, seconds: float = 8.0) -> int:
         """Delete what this sender made and still lives; returns how many are left when time is up."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lab.replay.buffer import Counts
-from lab.replay.player import Player
+from lab.replay.player import Event, Player, Vanish
 from lab.replay.recording import Recording
 from lab.replay.sender import Sender, TokenSource
 
@@ -90,7 +90,10 @@ async def replay(
     started = reported = time.monotonic()
     async with Sender(url, token) as sender:
         await sender.check()
+        known = await sender.adopt({name for player in players for name in player.everything()})
         try:
+            shown: list[Event] = [event for player in players for event in player.due(0.0)]
+            sender.put([*shown, *(Vanish(name) for name in sorted(known - {event.id for event in shown}))])
             while not stop.is_set():
                 elapsed = time.monotonic() - started
                 for player in players:

@@ -18,10 +18,11 @@ import pytest
 from aiohttp import web
 
 from lab.errors import LabError
-from lab.replay import tokens
+from lab.replay import reader, tokens
 from lab.replay.buffer import Buffer, Counts
 from lab.replay.player import Move, Vanish
 from lab.replay.sender import Sender
+from lab.replay.service import Plan, replay
 
 
 def move(name: str, lat: float = 0.0) -> Move:
@@ -70,7 +71,9 @@ async def api() -> AsyncIterator[Api]:
         if request.method == "DELETE":
             found = state.entities.pop(request.path.rsplit("/", 1)[1], None)
             return web.Response(status=204 if found else 404)
-        return web.json_response({"sub": "replay"})
+        if request.path == "/v1/entities":
+            return web.json_response({"entities": list(state.entities.values()), "truncated": False})
+        return web.json_response({"user": "replay"})
 
     app = web.Application(client_max_size=10**8)
     app.router.add_route("*", "/{path:.*}", handle)
@@ -221,6 +224,24 @@ async def test_no_api_is_said_before_anything_is_sent(unused_port: int) -> None:
         with pytest.raises(LabError, match="no API answers") as caught:
             await sender.check()
         assert "slipway up" in str(caught.value.hint)
+
+
+async def test_what_a_killed_replay_left_is_taken_over_and_removed(api: Api, tmp_path: Path) -> None:
+    """Entities of an earlier replay that are not in the air now go; another user's of the same name stays."""
+    for name, owner in (("a", "replay"), ("b", "replay"), ("c", "somebody"), ("other", "replay")):
+        api.entities[name] = {"id": name, "lat": 0, "access": {"rule": "public", "owner": owner}}
+    path = tmp_path / "tracks.csv"
+    path.write_text("id,time,lat,lon\na,0,1,1\nb,9000,1,1\nc,9000,1,1\n")
+    recording = reader.read(path)
+    stop = asyncio.Event()
+    plan = Plan((recording,), start=0)
+    playing = asyncio.create_task(replay(plan, api.url, tokens.given("good"), stop=stop))
+    while "b" in api.entities:  # noqa: ASYNC110  the other side is a server
+        await asyncio.sleep(0.02)
+    assert sorted(api.entities) == ["a", "c", "other"]
+    stop.set()
+    await playing
+    assert sorted(api.entities) == ["c", "other"]
 
 
 @pytest.fixture

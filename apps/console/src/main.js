@@ -22,7 +22,7 @@ function start() {
   let waiting = []; // times of changes that are applied and not yet painted
   let truncated = false;
 
-  const map = createMap("map");
+  const map = createMap(document.getElementById("map"));
   const overlay = new Overlay(map, store);
   overlay.onFrame = () => {
     for (const at of waiting) latency.add(Date.now() - at, performance.now());

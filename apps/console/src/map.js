@@ -4,7 +4,9 @@ import { Map, NavigationControl, ScaleControl, setWorkerUrl } from "./vendor/map
 const FONT = ["Inter, Segoe UI, system-ui, Noto Sans, DejaVu Sans, sans-serif"];
 const at = (path) => new URL(path, import.meta.url).href;
 
-export const HOME = { center: [7.55, 46.75], zoom: 6.75 };
+/** Where the map opens: the built-in recordings; on a narrow screen the larger of them. */
+export const home = (width) =>
+  width < 700 ? { center: [8.2, 46.85], zoom: 5.9 } : { center: [5.1, 47.75], zoom: width < 1100 ? 5.6 : 6.05 };
 
 /** Whether this browser can draw the map at all. */
 export function drawable() {
@@ -18,7 +20,7 @@ export function createMap(container) {
   const map = new Map({
     container,
     style: style(),
-    ...HOME,
+    ...home(container.clientWidth),
     minZoom: 1.2,
     maxZoom: 14,
     hash: true,

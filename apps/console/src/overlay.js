@@ -7,7 +7,7 @@ import { Motion } from "./motion.js";
 const FADE = 300;
 const NEAR = 18; // pixels around a click
 const MOST_TRAILS = 700;
-const MOST_LABELS = 250;
+const MOST_LABELS = 450;
 const FADES = 5;
 const LABEL = 16; // height of a callsign's picture
 const LONGEST_PAINT = 0.5; // of the time, at most, goes into painting: a slow machine gets fewer frames
@@ -223,7 +223,7 @@ export class Overlay {
   }
 
   #labels(pen, view, spots) {
-    const all = view.zoom >= 6.4 && spots.length <= MOST_LABELS;
+    const all = view.zoom >= 5.8 && spots.length <= MOST_LABELS;
     const taken = new Set();
     const wanted = spots.filter((spot) => all || this.#rank(spot));
     wanted.sort((one, two) => this.#rank(two) - this.#rank(one));

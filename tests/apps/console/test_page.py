@@ -67,13 +67,13 @@ async def test_aircraft_are_drawn_and_move_and_nothing_leaves_the_origin(browser
 async def test_icons_point_where_the_aircraft_head(browser: Browser) -> None:
     """An aircraft that heads east is drawn turned by 90 degrees, at its place on the screen."""
     async with Scripted(None) as server, open_page(browser) as seen:
-        await server.change(id="a", lat=46.75, lon=7.55, heading=90, attributes={"callsign": "EAST1"})
+        await server.change(id="a", lat=47.75, lon=5.1, heading=90, attributes={"callsign": "EAST1"})
         await seen.page.goto(server.url)
         await seen.until("s.drawn === 1")
         [drawn] = await seen.page.evaluate("slipway.drawn()")
         assert drawn["heading"] == 90
         assert (round(drawn["x"]), round(drawn["y"])) == (480, 320)  # it is where the map opens
-        point = await seen.page.evaluate("(({x, y}) => ({x, y}))(slipway.map.project([7.55, 46.75]))")
+        point = await seen.page.evaluate("(({x, y}) => ({x, y}))(slipway.map.project([5.1, 47.75]))")
         assert abs(point["x"] - drawn["x"]) < 0.5
         assert abs(point["y"] - drawn["y"]) < 0.5
 
@@ -108,10 +108,10 @@ async def test_a_map_over_the_date_line_sees_both_sides(browser: Browser) -> Non
 async def test_after_a_drop_it_resumes_where_it_was(browser: Browser) -> None:
     """The server drops the connection: the picture stays, and the next one resumes without a snapshot."""
     async with Scripted(None) as server, open_page(browser) as seen:
-        await server.change(id="a", lat=46.75, lon=7.55)
+        await server.change(id="a", lat=47.75, lon=5.1)
         await seen.page.goto(server.url)
         await seen.until("s.count === 1")
-        await server.change(id="a", lat=46.76, lon=7.55)
+        await server.change(id="a", lat=47.76, lon=5.1)
         await seen.page.wait_for_timeout(300)
         await server.drop()
         await seen.until("s.state === 'reconnecting'", 5)
@@ -180,7 +180,7 @@ async def test_a_click_shows_the_entity_and_follows_it(browser: Browser) -> None
     """A click on an aircraft opens its details; they change with it, and close when it goes."""
     async with Scripted(None) as server, open_page(browser) as seen:
         attributes = {"callsign": "SWR8", "airline": "SWR", "altitude": 31000, "squawk": "1000"}
-        await server.change(id="a", lat=46.75, lon=7.55, heading=10, attributes=attributes)
+        await server.change(id="a", lat=47.75, lon=5.1, heading=10, attributes=attributes)
         await seen.page.goto(server.url)
         await seen.until("s.drawn === 1")
         await seen.page.mouse.click(482, 322)
@@ -188,7 +188,7 @@ async def test_a_click_shows_the_entity_and_follows_it(browser: Browser) -> None
         assert await seen.page.inner_text("#entity-name") == "SWR8"
         assert "31,000 ft" in await seen.page.inner_text("#entity-fields")
         await server.change(
-            id="a", lat=46.751, lon=7.55, heading=10, attributes={**attributes, "altitude": 32000}
+            id="a", lat=47.751, lon=5.1, heading=10, attributes={**attributes, "altitude": 32000}
         )
         await seen.page.wait_for_function(
             "() => document.querySelector('#entity-fields').innerText.includes('32,000')"
@@ -201,7 +201,7 @@ async def test_text_of_an_entity_is_never_markup(browser: Browser) -> None:
     """A callsign that is HTML is shown as its letters: no element of it, no script of it."""
     async with Scripted(None) as server, open_page(browser) as seen:
         evil = "<img src=x onerror=document.title='owned'>"
-        await server.change(id="a", lat=46.75, lon=7.55, attributes={"callsign": evil, "note": evil})
+        await server.change(id="a", lat=47.75, lon=5.1, attributes={"callsign": evil, "note": evil})
         await seen.page.goto(server.url)
         await seen.until("s.drawn === 1")
         await seen.page.mouse.click(480, 320)
