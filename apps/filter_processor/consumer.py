@@ -46,7 +46,9 @@ class StreamState:
     run: str = ""
     last: str = _START
     added: int = 0
-    trimmed: str = _START
+    #: Id of the oldest entry that is left; empty: none is.
+    first: str = ""
+    length: int = 0
 
 
 def order_of(entry: str) -> tuple[int, int]:
@@ -61,7 +63,10 @@ def gap_between(place: str, before: StreamState, now: StreamState) -> str:
         return "another server answers"
     if order_of(now.last) < order_of(place) or now.added < before.added:
         return "the stream began again"
-    if order_of(now.trimmed) > order_of(place):
+    if now.last == place or now.length == now.added:
+        return ""  # all read, or nothing was ever trimmed
+    if not now.first or order_of(now.first) > order_of(place):
+        # perhaps only our own place was trimmed: then catching up finds nothing new
         return "entries were trimmed before they were read"
     return ""
 
@@ -189,11 +194,13 @@ class Consumer:
         except ResponseError:
             # the stream does not exist yet
             return StreamState(str(server["run_id"]))
+        oldest = info["first-entry"]
         return StreamState(
             str(server["run_id"]),
             _text(info["last-generated-id"]),
             int(info["entries-added"]),
-            _text(info["max-deleted-entry-id"]),
+            _text(oldest[0]) if oldest else "",
+            int(info["length"]),
         )
 
     def _entry(self, entry: bytes, fields: dict[bytes, bytes]) -> None:

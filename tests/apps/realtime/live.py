@@ -172,8 +172,7 @@ class Client:
     async def closed(self, seconds: float = PATIENCE) -> tuple[int, str]:
         """Read on until the server closes; its code and reason."""
         with pytest.raises(websockets.ConnectionClosed) as caught:
-            while True:
-                await self.frame(seconds)
+            await self.until("the end", seconds)
         received = caught.value.rcvd
         assert received is not None, "closed without a close frame"
         return received.code, received.reason
