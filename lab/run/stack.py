@@ -227,7 +227,7 @@ class LocalStack:
             await asyncio.sleep(0.02)
 
     def _issuer(self) -> Issuer:
-        return Issuer(self.home / "issuer", issuer=f"{self.url}/.slipway", audience=self._audience())
+        return Issuer(self.folder.data("issuer"), issuer=f"{self.url}/.slipway", audience=self._audience())
 
     def _audience(self) -> str:
         tasks = self.world.tasks.values() if self.world else ()
