@@ -116,7 +116,9 @@ def create_app(
     page = console.handlers(console.Assets()) if settings.console_enabled else []
     return Litestar(
         route_handlers=[api, *health.routes(state), *page],
-        exception_handlers=errors.exception_handlers(unavailable=postgres.UNAVAILABLE),
+        exception_handlers=errors.exception_handlers(
+            unavailable=postgres.UNAVAILABLE, unstorable=postgres.UNSTORABLE
+        ),
         openapi_config=reference.config(),
         request_max_body_size=settings.max_body_bytes,
         # our own formatter is set up before; Litestar's would print requests, tokens included

@@ -33,6 +33,9 @@ STALE_SECONDS: Final = 86_400.0
 _FETCH_SECONDS: Final = 5.0
 _MAX_KEYS_BYTES: Final = 262_144
 _MAX_TOKEN: Final = 8192
+#: A verified token is believed this long without asking its key again (a removed key ends within it).
+VERIFIED_SECONDS: Final = 30.0
+_MAX_VERIFIED: Final = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +162,7 @@ class TokenVerifier:
         self._issuer = settings.auth_issuer
         self._audience = settings.auth_audience
         self._keys = keys or KeySet(settings.auth_jwks_url)
+        self._verified: dict[str, tuple[Identity, float]] = {}
 
     async def header(self, value: str | None) -> Identity:
         """Verify the value of an `Authorization` header."""
@@ -169,6 +173,18 @@ class TokenVerifier:
 
     async def verify(self, token: str) -> Identity:
         """Verify a token: structure, algorithm, key, signature, times, issuer, audience, subject."""
+        known, until = self._verified.get(token, (None, 0.0))
+        if known is not None and time.monotonic() < until and time.time() < known.expires_at:
+            return known
+        found = await self._verify(token)
+        # the oldest goes; a client that comes often costs one signature in half a minute
+        self._verified.pop(token, None)
+        if len(self._verified) >= _MAX_VERIFIED:
+            del self._verified[next(iter(self._verified))]
+        self._verified[token] = (found, time.monotonic() + VERIFIED_SECONDS)
+        return found
+
+    async def _verify(self, token: str) -> Identity:
         key = await self._keys.find(self._key_id(token))
         if key is None:
             raise TokenError("token.forged", "the token is signed with a key its issuer does not publish")

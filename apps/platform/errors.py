@@ -152,8 +152,13 @@ def problem(
     return Response(body, status_code=status, media_type=PROBLEM_JSON, headers=answer_headers)
 
 
-def exception_handlers(unavailable: Sequence[type[Exception]] = ()) -> dict[Any, Any]:
-    """Handlers for Litestar; `unavailable` are what clients raise when their server is away (503)."""
+def exception_handlers(
+    unavailable: Sequence[type[Exception]] = (), unstorable: Sequence[type[Exception]] = ()
+) -> dict[Any, Any]:
+    """Handlers for Litestar; `unavailable` is what clients raise when their server is away (503).
+
+    `unstorable` is what they raise for a value no validation foresaw, a NUL in a text above all (422).
+    """
     handlers: dict[Any, Any] = {
         AppError: _app_error,
         ValidationException: _validation,
@@ -161,6 +166,7 @@ def exception_handlers(unavailable: Sequence[type[Exception]] = ()) -> dict[Any,
         Exception: _unexpected,
     }
     handlers.update(dict.fromkeys(unavailable, _unavailable))
+    handlers.update(dict.fromkeys(unstorable, _unstorable))
     return handlers
 
 
@@ -210,6 +216,12 @@ def _unavailable(_: Request[Any, Any, Any], error: Exception) -> Response[dict[s
         title=UnavailableError.title,
         headers={"retry-after": "1"},
     )
+
+
+def _unstorable(_: Request[Any, Any, Any], error: Exception) -> Response[dict[str, Any]]:
+    log.warning("request.unstorable", error=f"{type(error).__name__}: {error}")
+    detail = "a value of the request can't be stored: texts are valid Unicode without the character U+0000"
+    return problem(422, InvalidError.code, detail, title=InvalidError.title)
 
 
 def _unexpected(request: Request[Any, Any, Any], error: Exception) -> Response[dict[str, Any]]:

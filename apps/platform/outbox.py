@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from apps.platform.log import Log
 from apps.platform.postgres import UNAVAILABLE as DATABASE_UNAVAILABLE
+from apps.platform.postgres import transaction
 from apps.platform.redis import RedisError
 
 if TYPE_CHECKING:
@@ -109,7 +110,7 @@ class OutboxRelay:
         return 0.0 if moved == self._batch else self._poll_seconds
 
     async def _move(self) -> int:
-        async with self._pool.connection() as connection, connection.transaction():
+        async with transaction(self._pool) as connection:
             cursor = await connection.execute(_CLAIM, {"batch": self._batch})
             rows: list[tuple[Any, ...]] = await cursor.fetchall()
             if rows:

@@ -6,6 +6,7 @@ import asyncio
 import time
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
+from weakref import WeakKeyDictionary
 
 import msgspec
 import psycopg
@@ -21,11 +22,17 @@ if TYPE_CHECKING:
 Connection = psycopg.AsyncConnection[TupleRow]
 Pool = AsyncConnectionPool[Connection]
 
+#: A connection is asked whether it lives at most this often: the question is a round trip.
+CHECK_SECONDS: Final = 5.0
+_alive: WeakKeyDictionary[Connection, float] = WeakKeyDictionary()
+
 #: Longest wait for a free connection: beyond it the caller is told to come back.
 ACQUIRE_SECONDS: Final = 5.0
 #: A statement that runs longer is a mistake of ours, and its locks would hold up everybody.
 STATEMENT_SECONDS: Final = 15
 
+#: What psycopg raises for a value that PostgreSQL has no place for (NUL, half a surrogate pair).
+UNSTORABLE: Final = (psycopg.DataError, UnicodeEncodeError)
 #: What psycopg raises when the database, and not the request, is the problem.
 UNAVAILABLE: Final = (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout)
 
@@ -70,7 +77,7 @@ async def open_pool(settings: DatabaseSettings, name: str) -> AsyncGenerator[Poo
         max_waiting=settings.database_pool_size * 32,
         max_idle=300,
         max_lifetime=1800,
-        check=AsyncConnectionPool.check_connection,
+        check=_check,
         configure=_configure,
         name=name,
         open=False,
@@ -99,6 +106,24 @@ async def _reach(settings: DatabaseSettings, arguments: dict[str, Any]) -> None:
             continue
         await connection.close()
         return
+
+
+@asynccontextmanager
+async def transaction(pool: Pool) -> AsyncGenerator[Connection]:
+    """Run a transaction in pipeline mode: BEGIN and COMMIT travel with the statements beside them.
+
+    When the block ends without an error the commit has been confirmed by the server.
+    """
+    async with pool.connection() as connection, connection.pipeline(), connection.transaction():
+        yield connection
+
+
+async def _check(connection: Connection) -> None:
+    """Ask a connection whether it lives, unless it said so a moment ago."""
+    now = time.monotonic()
+    if now - _alive.get(connection, float("-inf")) > CHECK_SECONDS:
+        await AsyncConnectionPool.check_connection(connection)
+        _alive[connection] = now
 
 
 async def _configure(connection: Connection) -> None:

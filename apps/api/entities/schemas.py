@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, cast
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
@@ -12,13 +12,14 @@ from apps.contracts.entities import AccessRule
 MAX_BULK: Final = 1000
 MAX_ATTRIBUTES: Final = 64
 MAX_ATTRIBUTES_BYTES: Final = 8192
+MAX_DEPTH: Final = 8
 
 Id = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._:@~+-]{1,128}\Z", description="letters, digits and ._:@~+-")]
 Kind = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}\Z", description="e.g. aircraft")]
 Latitude = Annotated[float, Meta(ge=-90, le=90, description="degrees, WGS 84")]
 Longitude = Annotated[float, Meta(ge=-180, le=180, description="degrees, WGS 84")]
 Heading = Annotated[float, Meta(ge=0, le=360, description="degrees clockwise from north; 360 is 0")]
-Group = Annotated[str, Meta(max_length=128)]
+Group = Annotated[str, Meta(max_length=128, pattern=r"^[^\x00-\x1f]*\Z")]
 
 
 class AccessInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -154,14 +155,32 @@ class BulkResult(msgspec.Struct, frozen=True):
 
 
 def check_attributes(attributes: dict[str, Any]) -> None:
-    """Raise ValueError when free-form attributes are too many, too large, or hold what PostgreSQL can't."""
+    """Raise ValueError when free-form attributes are more than database, stream or page can hold."""
     if len(attributes) > MAX_ATTRIBUTES:
         raise ValueError(f"at most {MAX_ATTRIBUTES} attributes, found {len(attributes)}")
     if any(not 1 <= len(name) <= 64 for name in attributes):
         raise ValueError("a name of an attribute has 1 to 64 characters")
+    # every reader decodes them again, some recursively
+    if _deeper(attributes, MAX_DEPTH):
+        raise ValueError(f"attributes are nested more than {MAX_DEPTH} deep")
+    try:
+        # as they travel on the stream
+        msgspec.msgpack.encode(attributes)
+    except OverflowError:
+        raise ValueError("an integer has at most 64 bits") from None
     encoded = msgspec.json.encode(attributes)
     if len(encoded) > MAX_ATTRIBUTES_BYTES:
         raise ValueError(f"attributes take at most {MAX_ATTRIBUTES_BYTES} bytes, found {len(encoded)}")
     # an escaped backslash before u0000 is harmless text, and as rare as the NUL: both are refused
     if b"\\u0000" in encoded:
         raise ValueError("attributes can't hold the character U+0000")
+
+
+def _deeper(value: Any, levels: int) -> bool:
+    """Whether `value` is nested more than `levels` deep."""
+    if not isinstance(value, (dict, list)):
+        return False
+    if levels == 0:
+        return True
+    inner = cast("list[Any]", list(value.values()) if isinstance(value, dict) else value)  # pyright: ignore[reportUnknownArgumentType, reportUnknownMemberType]  # a JSON value
+    return any(_deeper(item, levels - 1) for item in inner)

@@ -25,6 +25,7 @@ from apps.contracts.filters import SavedFilter, matches
 from apps.platform import body, telemetry
 from apps.platform.errors import ConflictError, NotFoundError, summarize
 from apps.platform.outbox import enqueue, stream
+from apps.platform.postgres import transaction
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -59,7 +60,7 @@ class EntityService:
             version=1,
             changed_at=0,
         )
-        async with self._pool.connection() as connection, connection.transaction():
+        async with transaction(self._pool) as connection:
             entity = await store.create(connection, wanted)
             if entity is None:
                 raise ConflictError(
@@ -80,7 +81,7 @@ class EntityService:
         self, caller: Identity, entity_id: str, patch: EntityPatch, if_match: str | None
     ) -> EntityView:
         """Move or change; the lock on the row makes versions rise one by one."""
-        async with self._pool.connection() as connection, connection.transaction():
+        async with transaction(self._pool) as connection:
             before = _visible(await store.read(connection, entity_id, lock=True), entity_id, caller)
             domain.require_writable(before, caller)
             domain.require_version(before, if_match)
@@ -93,7 +94,7 @@ class EntityService:
 
     async def remove(self, caller: Identity, entity_id: str, if_match: str | None) -> Deleted:
         """Delete; the version goes on, so that late messages of before are known to be late."""
-        async with self._pool.connection() as connection, connection.transaction():
+        async with transaction(self._pool) as connection:
             before = _visible(await store.read(connection, entity_id, lock=True), entity_id, caller)
             domain.require_writable(before, caller)
             domain.require_version(before, if_match)
@@ -107,7 +108,7 @@ class EntityService:
         wanted, rejected = _judge(rows, caller)
         entities: list[EntityView] = []
         if wanted:
-            async with self._pool.connection() as connection, connection.transaction():
+            async with transaction(self._pool) as connection:
                 items = [item for item, _ in wanted.values()]
                 entities = await store.upsert_many(connection, items, caller)
                 await _announce(connection, entities)

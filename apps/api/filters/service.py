@@ -9,6 +9,7 @@ from apps.api.filters import store
 from apps.contracts.filters import FILTERS_CHANNEL, SavedFilter
 from apps.platform.errors import ConflictError, NotFoundError
 from apps.platform.outbox import channel, enqueue
+from apps.platform.postgres import transaction
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,7 +48,7 @@ class FilterService:
 
     async def create(self, caller: Identity, given: FilterInput) -> FilterView:
         """Save a new filter."""
-        async with self._pool.connection() as connection, connection.transaction():
+        async with transaction(self._pool) as connection:
             made = await store.create(connection, caller.user, secrets.token_hex(8), given, most=MAX_FILTERS)
             if made is None:
                 raise ConflictError(f"you have {MAX_FILTERS} filters; delete one first", code="filter.limit")
@@ -57,7 +58,7 @@ class FilterService:
 
     async def replace(self, caller: Identity, filter_id: str, given: FilterInput) -> FilterView:
         """Save a filter's new content."""
-        async with self._pool.connection() as connection, connection.transaction():
+        async with transaction(self._pool) as connection:
             made = _found(await store.replace(connection, caller.user, filter_id, given), filter_id)
             await _announce(connection, caller)
         self._wake()
@@ -65,7 +66,7 @@ class FilterService:
 
     async def remove(self, caller: Identity, filter_id: str) -> None:
         """Delete a filter; viewports that still name it ignore it from then on."""
-        async with self._pool.connection() as connection, connection.transaction():
+        async with transaction(self._pool) as connection:
             _found(await store.remove(connection, caller.user, filter_id), filter_id)
             await _announce(connection, caller)
         self._wake()

@@ -195,6 +195,9 @@ NO_ENTITY = [
     b'{"kind":"a","lat":1,"lon":1,"id":"a/b"}',
     b'{"kind":"a","lat":1,"lon":1,"id":"a\\n"}',
     b'{"kind":"a","lat":1,"lon":1,"attributes":{"a":"' + b"x" * 9000 + b'"}}',
+    b'{"kind":"a","lat":1,"lon":1,"attributes":{"a":"\\ud800"}}',
+    b'{"kind":"a","lat":1,"lon":1,"attributes":{"a":1' + b"0" * 30 + b"}}",
+    b'{"kind":"a","lat":1,"lon":1,"attributes":{"a":' + b"[" * 20 + b"]" * 20 + b"}}",
     b'{"kind":"a","lat":1,"lon":1,"access":{"rule":"group"}}',
     b'{"kind":"a","lat":1,"lon":1,"access":{"rule":"owner","group":"g"}}',
 ]
@@ -347,3 +350,20 @@ async def test_infinite_numbers_inside_attributes(api: Api) -> None:
     assert answer.status_code == 422
     assert answer.json()["errors"][0]["field"] == "attributes.s[1]"
     assert not math.isnan(answer.json()["status"])
+
+
+async def test_texts_postgresql_cannot_hold(api: Api) -> None:
+    """A NUL anywhere, path, query or free text, is the caller's mistake and not the server's."""
+    headers = api.headers(groups=["a\x00b"])
+    condition = {"attribute": "a", "op": "eq", "value": "\x00"}
+    access = {"rule": "group", "group": "a\x00b"}
+    box = "/v1/entities?west=1&south=1&east=2&north=2"
+    for method, url, body in (
+        ("GET", "/v1/entities/%00", None),
+        ("GET", f"{box}&kinds=%00", None),
+        ("GET", f"{box}&filter=%00", None),
+        ("POST", "/v1/filters", {"name": "x", "where": [condition]}),
+        ("POST", "/v1/entities", {"kind": "a", "lat": 1, "lon": 1, "access": access}),
+    ):
+        answer = await api.client.request(method, url, json=body, headers=headers)
+        assert (answer.status_code, answer.json()["code"]) == (422, "request.invalid"), (url, answer.text)

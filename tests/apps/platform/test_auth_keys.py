@@ -154,3 +154,34 @@ async def test_clocks_may_differ_a_little() -> None:
     far = jwt.encode({**CLAIMS, "exp": now - 120}, RSA, "RS256", headers={"kid": "k"})
     with pytest.raises(TokenError, match="expired"):
         await verifier.verify(far)
+
+
+async def test_a_verified_token_is_remembered_for_a_moment(clock: list[float]) -> None:
+    """The same token costs one signature in half a minute, and a key that was withdrawn ends it after that."""
+    issuer = Issuer(entry("k"))
+    verifier = TokenVerifier(settings(), KeySet("u", issuer))
+    token = jwt.encode(CLAIMS, RSA, "RS256", headers={"kid": "k"})
+    first = await verifier.verify(token)
+    assert await verifier.verify(token) is first
+    issuer.keys = [entry("other")]
+    clock[0] += auth.KEYS_SECONDS + 1
+    with pytest.raises(TokenError, match="does not publish"):
+        await verifier.verify(token)
+
+
+async def test_a_remembered_token_still_expires(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Remembering a token does not outlive its expiry."""
+    verifier = TokenVerifier(settings(), KeySet("u", Issuer(entry("k"))))
+    token = jwt.encode(CLAIMS, RSA, "RS256", headers={"kid": "k"})
+    first = await verifier.verify(token)
+    monkeypatch.setattr(auth.time, "time", lambda: first.expires_at + 1)
+    assert await verifier.verify(token) is not first
+
+
+async def test_the_memory_of_tokens_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many tokens come, only so many are kept."""
+    monkeypatch.setattr(auth, "_MAX_VERIFIED", 3)
+    verifier = TokenVerifier(settings(), KeySet("u", Issuer(entry("k"))))
+    for number in range(10):
+        await verifier.verify(jwt.encode({**CLAIMS, "sub": f"u{number}"}, RSA, "RS256", headers={"kid": "k"}))
+    assert len(verifier._verified) == 3
