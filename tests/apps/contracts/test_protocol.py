@@ -1,0 +1,142 @@
+"""Wire messages keep their shape: clients and other processes of another version read them."""
+
+from __future__ import annotations
+
+import json
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from apps.contracts import bus, protocol
+from apps.contracts.entities import Access, EntityChanged, Trace
+from apps.contracts.filters import Condition, SavedFilter
+from apps.contracts.protocol import Close, FrameError, Viewport, bounds_of, decode_client
+
+ENTITY = protocol.encode_entity(
+    protocol.view_of(
+        EntityChanged("a", 3, "aircraft", 46.5, 8.25, 1000, 90.0, {"n": 1}, Access("group", "ann", "red"))
+    )
+)
+ENTITY_TEXT = (
+    '{"id":"a","kind":"aircraft","lat":46.5,"lon":8.25,"heading":90.0,"attributes":{"n":1},'
+    '"access":{"rule":"group","owner":"ann","group":"red"},"version":3,"changed_at":1000}'
+)
+
+
+@pytest.mark.parametrize(
+    ("frame", "text"),
+    [
+        (
+            protocol.encode(protocol.Welcome("s", "e.0", 7, True, 25.0, "tp", "c")),
+            '{"v":1,"type":"welcome","session":"s","epoch":"e.0","seq":7,"recovered":true,"heartbeat_seconds":25.0'
+            + ',"traceparent":"tp","correlation_id":"c"}',
+        ),
+        (
+            protocol.encode(protocol.Snapshot("e.0", 8, [msgspec.Raw(ENTITY)])),
+            '{"v":1,"type":"snapshot","epoch":"e.0","seq":8,"entities":[' + ENTITY_TEXT + "]}",
+        ),
+        (protocol.encode(protocol.Resync("e.1", 9)), '{"v":1,"type":"resync","epoch":"e.1","seq":9}'),
+        (protocol.encode(protocol.ServerPing()), '{"v":1,"type":"ping"}'),
+        (protocol.encode(protocol.ServerPong()), '{"v":1,"type":"pong"}'),
+        (
+            protocol.encode(protocol.ErrorFrame("viewport.invalid", "m", "h")),
+            '{"v":1,"type":"error","code":"viewport.invalid","message":"m","hint":"h"}',
+        ),
+        (
+            protocol.delta("e.0", 9, 1234, [protocol.upsert(ENTITY), protocol.remove('b"', 4)], "tp", "c"),
+            '{"v":1,"type":"delta","epoch":"e.0","seq":9,"at":1234,"traceparent":"tp","correlation_id":"c","ops":['
+            '{"op":"upsert","entity":' + ENTITY_TEXT + '},{"op":"remove","id":"b\\"","version":4}]}',
+        ),
+        (protocol.close_reason("token.expired"), '{"code":"token.expired"}'),
+        (protocol.restart_reason(1500), '{"retry_ms":1500}'),
+    ],
+)
+def test_frames_of_the_server_are_as_written_down(frame: str, text: str):
+    """Byte for byte; a change here is a new protocol version."""
+    assert frame == text
+    json.loads(frame)
+
+
+def test_messages_of_the_bus_are_as_written_down():
+    """Positions matter in these; old and new processes run side by side during a deploy."""
+    one = bus.Registration(
+        "s", 3, 7, "g", "ann", ("red",), 1.0, 2.0, 3.0, 4.0, 5.0, 30000, ("ship",),
+        (SavedFilter("f", "n", ("ship",), (Condition("a", "gt", 1),), "ann"),), Trace("tp", "c"),
+    )  # fmt: skip
+    assert msgspec.msgpack.decode(bus.encode(one)) == [
+        "viewport", "s", 3, 7, "g", "ann", ["red"], 1.0, 2.0, 3.0, 4.0, 5.0, 30000, ["ship"],
+        [{"id": "f", "name": "n", "kinds": ["ship"], "where": [{"attribute": "a", "op": "gt", "value": 1}], "owner": "ann"}],
+        {"traceparent": "tp", "correlation_id": "c"}, 1,
+    ]  # fmt: skip
+    assert bus.decode_registration(bus.encode(one)) == one
+    both = bus.Viewports([one, bus.Removal("s", 8)])
+    assert bus.decode_viewports(bus.encode(both)) == both
+    active = bus.Active("p", 9, [(3, 7, False)])
+    assert msgspec.msgpack.decode(bus.encode(active)) == ["active", "p", 9, [[3, 7, False]], {}, 1]
+    delivery = bus.Delivery("p", 5, [bus.Item("a", 3, False, b"{}", bus.pack_slots([1, 258]))])
+    assert msgspec.msgpack.decode(bus.encode(delivery)) == [
+        "delivery", "p", 5, [["a", 3, False, b"{}", b"\1\0\0\0\2\1\0\0", {}]], {}, 1,
+    ]  # fmt: skip
+    assert bus.decode_gateway(bus.encode(delivery)) == delivery
+    assert list(bus.unpack_slots(delivery.items[0].slots)) == [1, 258]
+
+
+@given(
+    st.text() | st.binary() | st.none() | st.recursive(st.none() | st.floats() | st.text(), st.lists).map(str)
+)
+def test_whatever_a_client_sends_is_a_frame_or_a_close_code(data: str | bytes | None):
+    """No input ends in another exception."""
+    ended: FrameError | None = None
+    try:
+        decode_client(data, 64)
+    except FrameError as error:
+        ended = error
+    if ended is not None:
+        assert ended.close in {Close.BAD_FRAME, Close.TOO_LARGE}
+        assert len(protocol.close_reason(ended.code).encode()) <= protocol.MAX_REASON_BYTES
+
+
+@pytest.mark.parametrize("size", [63, 64, 65, 100])
+def test_size_is_counted_in_bytes(size: int):
+    """Also where a character is more than one byte."""
+    text = '"' + "é" * ((size - 2) // 2) + "x" * (size % 2) + '"'
+    with pytest.raises(FrameError) as caught:
+        decode_client(text, 64)
+    assert len(text.encode()) == size
+    assert (caught.value.close is Close.TOO_LARGE) == (size > 64)
+
+
+LON = st.floats(-540, 540)
+
+
+@given(LON, LON, st.floats(-90, 90), st.floats(-90, 90), st.floats(-180, 180), st.floats(-90, 90))
+def test_bounds_cover_what_the_map_shows(west, east, one, other, lon, lat):
+    """However often the map turned round the world, a point that is shown is inside the normalised box."""
+    west, east = sorted((west, east))
+    south, north = sorted((one, other))
+    bounds = bounds_of(Viewport(west=west, south=south, east=east, north=north))
+    assert -180 <= bounds.west <= 180
+    assert -180 <= bounds.east <= 180
+    shown = any(west + 1e-6 < lon + turn < east - 1e-6 for turn in (-720, -360, 0, 360, 720))
+    if shown and south <= lat <= north:
+        assert bounds.contains(lat, lon)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        (0, 10, 1, 5),
+        (float("nan"), 0, 1, 1),
+        (0, 0, float("inf"), 1),
+        (0, 91, 1, 92),
+        (0, -95, 1, -91),
+        (-600, 0, 1, 1),
+    ],
+)
+def test_impossible_viewports_are_refused(values):
+    """South above north, not a number, beyond the poles."""
+    west, south, east, north = values
+    with pytest.raises(ValueError, match=r"south|finite|latitudes"):
+        bounds_of(Viewport(west=west, south=south, east=east, north=north))
