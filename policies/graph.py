@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Final, Protocol, cast
 
@@ -22,20 +21,12 @@ class PolicyLike(Protocol):
     name: str
 
 
-@dataclass(frozen=True, eq=False)
-class Node:
-    """One resource: its properties as plain values, and the nodes each of them was made from."""
+class Values:
+    """Properties, or a nested block of them, read without surprises."""
 
-    type: str
-    urn: str
-    name: str
-    props: Mapping[str, Any]
-    deps: Mapping[str, Sequence[Node]] = field(default_factory=dict[str, "Sequence[Node]"], repr=False)
-
-    @classmethod
-    def of(cls, resource: PolicyLike) -> Node:
-        """A node without relations, for policies that see one resource."""
-        return cls(canonical(resource.resource_type), resource.urn, resource.name, plain(resource.props))
+    def __init__(self, props: Mapping[str, Any], prefix: str = "") -> None:
+        self.props = props
+        self.prefix = prefix
 
     def get(self, path: str) -> Any:
         """The value, MISSING or UNKNOWN."""
@@ -45,20 +36,40 @@ class Node:
         """The value, or `default` when it is missing; an unknown one ends the control as undecided."""
         value = self.get(path)
         if value is UNKNOWN:
-            raise UndecidedError(path)
+            raise UndecidedError(f"{self.prefix}{path}")
         return default if value is MISSING else value
 
     def given(self, path: str) -> bool:
         """Whether the program gave a value, known or not."""
         return self.get(path) not in (MISSING, "", [], {})
 
-    def blocks(self, path: str) -> list[Mapping[str, Any]]:
+    def blocks(self, path: str) -> list[Values]:
         """The nested blocks of a list property (or of a single block)."""
         value = self.known(path, [])
         many = cast("list[Any]", value if isinstance(value, list) else [value])
         if UNKNOWN in many:
-            raise UndecidedError(path)
-        return many
+            raise UndecidedError(f"{self.prefix}{path}")
+        return [
+            Values(cast("Mapping[str, Any]", block), f"{self.prefix}{path}.")
+            for block in many
+            if isinstance(block, Mapping)
+        ]
+
+
+class Node(Values):
+    """One resource: its properties as plain values, and the nodes each of them was made from."""
+
+    def __init__(self, type_: str, urn: str, name: str, props: Mapping[str, Any]) -> None:
+        super().__init__(props)
+        self.type = type_
+        self.urn = urn
+        self.name = name
+        self.deps: dict[str, Sequence[Node]] = {}
+
+    @classmethod
+    def of(cls, resource: PolicyLike) -> Node:
+        """A node without relations, for policies that see one resource."""
+        return cls(canonical(resource.resource_type), resource.urn, resource.name, plain(resource.props))
 
     def made_from(self, key: str, *types: str) -> list[Node]:
         """The nodes of these types that the top-level property `key` was made from."""
@@ -100,7 +111,7 @@ class Graph:
         """The graph of what pulumi-policy hands to a stack policy."""
         nodes = {resource.urn: Node.of(resource) for resource in resources}
         for resource in resources:
-            relations = cast("dict[str, list[Node]]", nodes[resource.urn].deps)
+            relations = nodes[resource.urn].deps
             for key, targets in resource.property_dependencies.items():
                 relations[key] = [nodes[target.urn] for target in targets if target.urn in nodes]
         return cls(nodes.values())

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from functools import lru_cache
-from typing import Any, Final
+from typing import Final
 
 from policies.control import PASS, Outcome, Verdict, each, fail, undecided, whole
-from policies.graph import Graph, Node
+from policies.graph import Graph, Node, Values
 from policies.pricing import estimate as pricing
 from policies.pricing import table as prices
 from policies.settings import BudgetSettings, Settings
@@ -123,15 +123,15 @@ def budget_tells(graph: Graph, _settings: Settings) -> Iterator[tuple[Node | Non
 
     def judge(budget: Node) -> Verdict:
         blocks = budget.blocks("notifications")
-        told = {str(block.get("notificationType")) for block in blocks if _subscribers(block)}
+        told = {str(block.known("notificationType")) for block in blocks if _subscribers(block)}
         missing = [kind for kind in ("ACTUAL", "FORECASTED") if kind not in told]
         return fail(f"has no {' and no '.join(missing)} notification") if missing else PASS
 
     return each(graph.of_type(BUDGET), judge)
 
 
-def _subscribers(notification: Mapping[str, Any]) -> bool:
-    return bool(notification.get("subscriberEmailAddresses") or notification.get("subscriberSnsTopicArns"))
+def _subscribers(notification: Values) -> bool:
+    return any(notification.given(key) for key in ("subscriberEmailAddresses", "subscriberSnsTopicArns"))
 
 
 @whole(

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final, cast
+from typing import Final
 
 from policies.control import PASS, Verdict, need, one
 from policies.graph import Node
-from policies.reader import UNKNOWN, UndecidedError
 from policies.settings import Settings
 
 _RATIONALE_KEY: Final = (
@@ -115,7 +114,7 @@ def secure_parameters(parameter: Node, _settings: Settings) -> Verdict:
 def ecr_kms(repository: Node, _settings: Settings) -> Verdict:
     """ECR's own default is AES256."""
     blocks = repository.blocks("encryptionConfigurations")
-    kms = [block for block in blocks if block.get("encryptionType") in ("KMS", "KMS_DSSE")]
+    kms = [block for block in blocks if block.known("encryptionType") in ("KMS", "KMS_DSSE")]
     return need(bool(kms), "encryptionConfigurations is not KMS")
 
 
@@ -181,16 +180,11 @@ def https_listeners(listener: Node, _settings: Settings) -> Verdict:
         return PASS
     if protocol == "HTTP":
         actions = listener.blocks("defaultActions")
-        redirects = [_redirect(action) == "HTTPS" for action in actions if action.get("type") == "redirect"]
-        return need(bool(redirects) and all(redirects), "HTTP without a redirect to HTTPS")
+        targets = [
+            action.known("redirect.protocol") for action in actions if action.known("type") == "redirect"
+        ]
+        return need(bool(targets) and set(targets) == {"HTTPS"}, "HTTP without a redirect to HTTPS")
     return need(condition=False, message=f"protocol {protocol} is not encrypted")
-
-
-def _redirect(action: Mapping[str, Any]) -> object:
-    redirect = action.get("redirect")
-    if redirect is UNKNOWN:
-        raise UndecidedError("defaultActions.redirect")
-    return cast("Mapping[str, Any]", redirect).get("protocol") if isinstance(redirect, Mapping) else None
 
 
 @one(
@@ -242,12 +236,12 @@ def lambda_environment(function: Node, _settings: Settings) -> Verdict:
 def instance_disks(node: Node, _settings: Settings) -> Verdict:
     """Disks that the image brings are described too, or they follow the account's default."""
     if node.type == "aws:ec2/launchTemplate:LaunchTemplate":
-        devices = [each.get("ebs", each) for each in node.blocks("blockDeviceMappings")]
+        devices = [disk for device in node.blocks("blockDeviceMappings") for disk in device.blocks("ebs")]
     else:
         devices = [*node.blocks("rootBlockDevice"), *node.blocks("ebsBlockDevices")]
     if not devices:
         return need(condition=False, message="describes no disk, so the account's default decides")
-    return need(all(_true(device.get("encrypted")) for device in devices), "a disk is not encrypted")
+    return need(all(_true(device.known("encrypted")) for device in devices), "a disk is not encrypted")
 
 
 @one(
@@ -262,11 +256,8 @@ def instance_disks(node: Node, _settings: Settings) -> Verdict:
 )
 def efs_in_transit(task: Node, _settings: Settings) -> Verdict:
     """Tasks without EFS pass."""
-    mounts = [volume.get("efsVolumeConfiguration") for volume in task.blocks("volumes")]
-    if UNKNOWN in mounts:
-        raise UndecidedError("volumes.efsVolumeConfiguration")
-    used = [cast("Mapping[str, Any]", mount) for mount in mounts if isinstance(mount, Mapping)]
-    encrypted = all(mount.get("transitEncryption") == "ENABLED" for mount in used)
+    mounts = [mount for volume in task.blocks("volumes") for mount in volume.blocks("efsVolumeConfiguration")]
+    encrypted = all(mount.known("transitEncryption") == "ENABLED" for mount in mounts)
     return need(encrypted, "a volume of EFS has transitEncryption off")
 
 
@@ -304,8 +295,6 @@ def insights_key(database: Node, _settings: Settings) -> Verdict:
 
 def _true(value: object) -> bool:
     """Launch templates and ElastiCache take booleans as text."""
-    if value is UNKNOWN:
-        raise UndecidedError("encrypted")
     return value is True or str(value).lower() == "true"
 
 

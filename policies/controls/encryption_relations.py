@@ -33,18 +33,16 @@ def bucket_kms(graph: Graph, _settings: Settings) -> Iterator[tuple[Node | None,
         if not configurations:
             return fail("has no encryption configuration")
         rules = configurations[0].blocks("rules")
-        default = [
-            cast("Mapping[str, Any]", rule.get("applyServerSideEncryptionByDefault") or {}) for rule in rules
-        ]
-        algorithms = {str(each.get("sseAlgorithm")) for each in default}
+        default = [each for rule in rules for each in rule.blocks("applyServerSideEncryptionByDefault")]
+        algorithms = {str(each.known("sseAlgorithm")) for each in default}
         if algorithms == {"AES256"} and _takes_logs(graph, bucket):
             return PASS
         if not algorithms or not algorithms <= {"aws:kms", "aws:kms:dsse"}:
             return fail(f"is encrypted by {', '.join(sorted(algorithms)) or 'nothing'}, not by KMS")
-        if not all(each.get("kmsMasterKeyId") for each in default):
+        if not all(each.given("kmsMasterKeyId") for each in default):
             return fail("names no key, so AWS's own key of S3 is used")
         return need(
-            all(rule.get("bucketKeyEnabled") is True for rule in rules),
+            all(rule.known("bucketKeyEnabled") is True for rule in rules),
             "bucketKeyEnabled is off: every object costs a KMS request",
         )
 
@@ -166,14 +164,11 @@ def force_ssl(graph: Graph, _settings: Settings) -> Iterator[tuple[Node | None, 
         group = graph.referred(database, key, kind)
         if group is None:
             return undecided("its parameter group is not of this stack", path=[database])
-        values = [str(each.get("value")) for each in group.blocks("parameters") if _is_force_ssl(each)]
+        forced = [each for each in group.blocks("parameters") if each.known("name") == "rds.force_ssl"]
+        values = [str(each.known("value")) for each in forced]
         return PASS if "1" in values else fail("rds.force_ssl is not 1", path=[database, group])
 
     return each(graph.of_type("aws:rds/instance:Instance", "aws:rds/cluster:Cluster"), judge)
-
-
-def _is_force_ssl(parameter: Mapping[str, Any]) -> bool:
-    return parameter.get("name") == "rds.force_ssl"
 
 
 CONTROLS = (bucket_kms, tls_only, force_ssl)

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Final, cast
 
 from policies.control import PASS, Verdict, each, fail, need, one, undecided, whole
-from policies.graph import Graph, Node
-from policies.reader import MISSING, UNKNOWN, UndecidedError
+from policies.graph import Graph, Node, Values
+from policies.reader import UNKNOWN, UndecidedError
 from policies.settings import NetworkSettings, Settings
 
 WORLD: Final = frozenset(("0.0.0.0/0", "::/0"))
@@ -73,7 +73,7 @@ def no_public_tasks(node: Node, _settings: Settings) -> Verdict:
         asked = node.known("associatePublicIpAddress", default=False)
         return need(asked is not True, "associatePublicIpAddress is on")
     interfaces = node.blocks("networkInterfaces")
-    public = [each for each in interfaces if str(each.get("associatePublicIpAddress")).lower() == "true"]
+    public = [each for each in interfaces if str(each.known("associatePublicIpAddress")).lower() == "true"]
     return need(not public, "a network interface has associatePublicIpAddress on")
 
 
@@ -97,13 +97,11 @@ def no_public_databases(database: Node, _settings: Settings) -> Verdict:
     return need(database.known("publiclyAccessible", default=False) is not True, "publiclyAccessible is on")
 
 
-def _cidrs(rule: Node | Any) -> list[str]:
+def _cidrs(rule: Values) -> list[str]:
     """The CIDRs of a rule, in each of the three styles of writing one."""
     found: list[str] = []
     for key in _CIDR_KEYS:
-        value = rule.get(key) if isinstance(rule, Node) else rule.get(key, MISSING)
-        if value is UNKNOWN:
-            raise UndecidedError(key)
+        value = rule.known(key)
         if isinstance(value, str):
             found.append(value)
         elif isinstance(value, list):
@@ -114,19 +112,13 @@ def _cidrs(rule: Node | Any) -> list[str]:
     return found
 
 
-def _ports(rule: Node | Any) -> tuple[int, int]:
-    def port(key: str) -> int:
-        value = rule.get(key)
-        if value is UNKNOWN:
-            raise UndecidedError(key)
-        return int(value) if isinstance(value, (int, float)) else -1
-
-    protocol = str(rule.get("ipProtocol") or rule.get("protocol") or "")
-    first, last = port("fromPort"), port("toPort")
+def _ports(rule: Values) -> tuple[int, int]:
+    protocol = str(rule.known("ipProtocol", "")) or str(rule.known("protocol", ""))
+    first, last = int(rule.known("fromPort", -1)), int(rule.known("toPort", -1))
     return (0, 65535) if protocol in ("-1", "all") or first < 0 or last < 0 else (first, last)
 
 
-def _rules(graph: Graph) -> Iterator[tuple[Node, Node | Any, Node | None]]:
+def _rules(graph: Graph) -> Iterator[tuple[Node, Values, Node | None]]:
     """Every ingress rule: the resource that says it, the rule itself, and the group it opens."""
     for rule in graph.of_type(INGRESS_RULE, OLD_RULE):
         if rule.type == OLD_RULE and rule.get("type") != "ingress":
@@ -167,7 +159,7 @@ def world_ingress(graph: Graph, settings: Settings) -> Iterator[tuple[Node | Non
             yield said_by, undecided(f"reads `{unknown.path}`, which is not known before the stack exists")
 
 
-def _world_verdict(graph: Graph, rule: Any, group: Node | None, allowed: tuple[int, ...]) -> Verdict:
+def _world_verdict(graph: Graph, rule: Values, group: Node | None, allowed: tuple[int, ...]) -> Verdict:
     if not WORLD & set(_cidrs(rule)):
         return PASS
     first, last = _ports(rule)
@@ -197,7 +189,7 @@ def data_ingress(graph: Graph, _settings: Settings) -> Iterator[tuple[Node | Non
     yield from each(graph.of_type(*DATA_STORES), lambda store: _store_verdict(store, rules))
 
 
-def _store_verdict(store: Node, rules: Iterable[tuple[Node, Any, Node | None]]) -> Verdict:
+def _store_verdict(store: Node, rules: Iterable[tuple[Node, Values, Node | None]]) -> Verdict:
     groups = [node for nodes in store.deps.values() for node in nodes if node.type == GROUP]
     if not groups:
         return undecided("its security groups are not of this stack")

@@ -32,7 +32,7 @@ def _number(node: Node, path: str, default: float) -> float:
 
 def _service(graph: Graph, service: Node) -> list[Line] | None:
     """Fargate only: on EC2 the instances are billed, not the tasks."""
-    spot = [str(each.get("capacityProvider")) for each in service.blocks("capacityProviderStrategies")]
+    spot = [str(each.known("capacityProvider")) for each in service.blocks("capacityProviderStrategies")]
     if service.known("launchType", "FARGATE") != "FARGATE" or (spot and "FARGATE" not in spot[0]):
         return []
     task = graph.referred(service, "taskDefinition", "aws:ecs/taskDefinition:TaskDefinition")

@@ -1,0 +1,157 @@
+"""Line items with golden numbers, the table's provenance, and the estimate of small stacks."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+import pytest
+
+from policies.graph import Graph, Node
+from policies.pricing import estimate, items, mapping, table
+
+PRICES = table.load()
+
+
+def month(lines: list[items.Line], *, ceiling: bool = False) -> float:
+    """Dollars of the lines that do not depend on use."""
+    total = 0.0
+    for line in lines:
+        price = PRICES.find(line.price, "us-east-1")
+        assert price is not None, line.price
+        quantity = line.highest if ceiling else line.quantity
+        total += (quantity or 0) * price.usd
+    return round(total, 4)
+
+
+def test_a_fargate_task_on_graviton() -> None:
+    """Half a vCPU and 1 GB for 730 hours: 730 x (0.5 x 0.03238 + 0.00356) = 14.4175."""
+    lines = items.fargate(cpu_units=512, memory_mb=1024, tasks=1, ceiling=4, arm=True)
+    assert month(lines) == 14.4175
+    assert month(lines, ceiling=True) == 57.67
+
+
+def test_a_fargate_task_on_x86_with_more_disk() -> None:
+    """A vCPU, 2 GB and 30 GB of disk, of which 20 are free."""
+    lines = items.fargate(cpu_units=1024, memory_mb=2048, tasks=2, ceiling=2, arm=False, storage_gb=30)
+    assert month(lines) == round(2 * 730 * (0.04048 + 2 * 0.004445 + 10 * 0.000111), 4)
+
+
+def test_multi_az_postgres_has_its_own_price() -> None:
+    """db.t4g.medium is 0.065 in one zone and 0.129 in two: not its double."""
+    single = items.postgres(
+        instance_class="db.t4g.medium", multi_az=False, storage_gb=20, ceiling_gb=50, iops=0
+    )
+    double = items.postgres(
+        instance_class="db.t4g.medium", multi_az=True, storage_gb=20, ceiling_gb=50, iops=0
+    )
+    assert month(single) == 730 * 0.065 + 20 * 0.115
+    assert month(double) == 730 * 0.129 + 20 * 0.23
+    assert month(single, ceiling=True) == 730 * 0.065 + 50 * 0.115
+
+
+def test_iops_are_billed_above_the_free_ones() -> None:
+    """3000 are free below 400 GB, 12000 from there on."""
+    small = items.postgres(
+        instance_class="db.t4g.medium", multi_az=False, storage_gb=100, ceiling_gb=100, iops=4000
+    )
+    large = items.postgres(
+        instance_class="db.t4g.medium", multi_az=False, storage_gb=400, ceiling_gb=400, iops=12000
+    )
+    assert [line.quantity for line in small if "iops" in line.price] == [1000]
+    assert [line for line in large if "iops" in line.price] == []
+
+
+@pytest.mark.parametrize(
+    ("lines", "usd"),
+    [
+        (items.cache(engine="valkey", node_type="cache.r7g.large", nodes=2), 2 * 730 * 0.1752),
+        (items.nat_gateway(), 730 * 0.045),
+        (items.public_address(count=3), 3 * 730 * 0.005),
+        (items.load_balancer(zones=2, public=True), 730 * (0.0225 + 2 * 0.005)),
+        (items.load_balancer(zones=2, public=False), 730 * 0.0225),
+        (items.interface_endpoint(zones=3), 3 * 730 * 0.01),
+        (items.web_acl(rules=2), 7.0),
+        (items.proxy(database_vcpu=1), 2 * 730 * 0.015),
+    ],
+)
+def test_what_runs_all_month(lines: list[items.Line], usd: float) -> None:
+    """Hours, addresses, rules: the quantities of each kind of thing."""
+    assert month(lines) == round(usd, 4)
+
+
+def test_every_price_names_its_source_unit_and_date() -> None:
+    """No number without where it comes from, and none twice for a region."""
+    for price in PRICES.prices:
+        assert price.source in PRICES.sources, price.id
+        assert price.unit
+        assert price.usage_type
+        assert price.date <= dt.datetime.now(dt.UTC).date()
+    keys = [(price.region, price.id) for price in PRICES.prices]
+    assert len(keys) == len(set(keys))
+
+
+def node(type_: str, name: str, **props: Any) -> Node:
+    """A node without relations."""
+    return Node(type_, f"urn:pulumi:s::p::{type_}::{name}", name, props)
+
+
+def test_nothing_unknown_is_counted_as_zero() -> None:
+    """An unknown type, an unknown class and an unknown value are each listed, and add nothing."""
+    graph = Graph(
+        [
+            node("aws:msk/cluster:Cluster", "kafka"),
+            node("aws:rds/instance:Instance", "huge", engine="postgres", instanceClass="db.x9.metal"),
+            node(
+                "aws:elasticache/replicationGroup:ReplicationGroup",
+                "cache",
+                engine="valkey",
+                nodeType="cache.none",
+            ),
+            node("aws:kms/key:Key", "key"),
+            node("aws:ec2/vpc:Vpc", "vpc"),
+        ]
+    )
+    result = estimate.estimate(graph, PRICES, {})
+    assert {each.label for each in result.unpriced} == {
+        "cluster kafka",
+        "instance huge",
+        "replication group cache",
+    }
+    assert round(result.baseline, 2) == round(1.0 + 20 * 0.115, 2)
+
+
+def test_the_price_of_another_region_is_no_price() -> None:
+    """A stack in Ireland is not estimated with Virginia's prices."""
+    provider = node("pulumi:providers:aws", "aws", region="eu-west-1")
+    result = estimate.estimate(Graph([provider, node("aws:kms/key:Key", "key")]), PRICES, {})
+    assert result.baseline == 0
+    assert [each.why for each in result.unpriced] == ["no price for kms.key in eu-west-1"]
+
+
+def test_use_is_taken_from_what_is_declared_or_listed_as_undeclared() -> None:
+    """A queue bills requests: none declared, none counted, and that is said."""
+    graph = Graph([node("aws:sqs/queue:Queue", "jobs")])
+    bare = estimate.estimate(graph, PRICES, {})
+    assert (bare.usage, bare.undeclared) == (
+        0,
+        {"sqs.request": ["urn:pulumi:s::p::aws:sqs/queue:Queue::jobs"]},
+    )
+    declared = estimate.estimate(graph, PRICES, {"sqs.request": 1_000_000})
+    assert round(declared.usage, 4) == 0.4
+    assert declared.undeclared == {}
+
+
+def test_every_price_that_a_mapping_names_exists_or_is_sized() -> None:
+    """A typing mistake in a price's name would make a resource unpriced for ever."""
+    known = set(PRICES.ids())
+    sized = ("rds.postgres.", "cache.")
+    for type_, mapped in mapping._PRICED.items():
+        props = {"engine": "postgres", "instanceClass": "db.t4g.medium", "nodeType": "cache.t4g.small"}
+        if type_ == "aws:ecs/service:Service":
+            continue  # needs its task definition: the programs of the budget's tests have one
+        lines = mapped(Graph([]), node(type_, "it", **props)) or []
+        unknown = [
+            line.price for line in lines if line.price not in known and not line.price.startswith(sized)
+        ]
+        assert unknown == [], type_
