@@ -212,10 +212,14 @@ class Matcher:
         if not rows.size:
             return []
         shown = self._sees(after, rows, now)
-        gone = self._sees(before, rows, now) & ~shown
-        if gone.any():
-            self._keep_halves(rows, shown, gone)
-        return self._hits(rows[shown], rows[gone])
+        if before is None or before.deleted:
+            return self._hits(rows[shown], rows[:0])
+        # most of who saw it still does: only the others are asked about the state before
+        rest = rows[~shown]
+        lost = rest[self._sees(before, rest, now)] if rest.size else rest
+        if lost.size:
+            lost = self._without_halves(rows[shown], lost)
+        return self._hits(rows[shown], lost)
 
     def _candidates(self, before: EntityChanged | None, after: EntityChanged | None) -> Rows:
         points = [state for state in (before, after) if state is not None]
@@ -274,22 +278,27 @@ class Matcher:
             return False
         return matches_any(wanted.filters, state.kind, state.attributes)
 
-    def _keep_halves(self, rows: Rows, shown: Flags, gone: Flags) -> None:
+    def _without_halves(self, shown: Rows, lost: Rows) -> Rows:
         """Across the antimeridian an entity may leave one half of a viewport for its other half."""
-        seeing = {id(self._owner[int(row)]) for row in rows[shown & self._split[rows]]}
-        for index in np.flatnonzero(gone & self._split[rows]):
-            if id(self._owner[int(rows[index])]) in seeing:
-                gone[index] = False
+        if not self._split[lost].any():
+            return lost
+        seeing = {id(self._owner[int(row)]) for row in shown[self._split[shown]]}
+        return np.array([row for row in lost if id(self._owner[int(row)]) not in seeing], np.intp)
 
     def _hits(self, shown: Rows, gone: Rows) -> list[Hit]:
         if not shown.size and not gone.size:
             return []
+        if len(self._gateway_no) == 1:
+            return [Hit(next(iter(self._gateway_no)), self._packed(shown), self._packed(gone))]
         shown_by, gone_by = self._gateway[shown], self._gateway[gone]
         return [
             Hit(
                 self._gateways[int(number)],
-                self._slot[shown[shown_by == number]].astype("<u4", copy=False).tobytes(),
-                self._slot[gone[gone_by == number]].astype("<u4", copy=False).tobytes(),
+                self._packed(shown[shown_by == number]),
+                self._packed(gone[gone_by == number]),
             )
             for number in np.unique(np.concatenate((shown_by, gone_by)))
         ]
+
+    def _packed(self, rows: Rows) -> bytes:
+        return self._slot[rows].astype("<u4", copy=False).tobytes()

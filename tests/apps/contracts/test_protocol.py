@@ -30,8 +30,7 @@ ENTITY_TEXT = (
     [
         (
             protocol.encode(protocol.Welcome("s", "e.0", 7, True, 25.0, "tp", "c")),
-            '{"v":1,"type":"welcome","session":"s","epoch":"e.0","seq":7,"recovered":true,"heartbeat_seconds":25.0'
-            + ',"traceparent":"tp","correlation_id":"c"}',
+            '{"v":1,"type":"welcome","session":"s","epoch":"e.0","seq":7,"recovered":true,"heartbeat_seconds":25.0,"traceparent":"tp","correlation_id":"c"}',
         ),
         (
             protocol.encode(protocol.Snapshot("e.0", 8, [msgspec.Raw(ENTITY)])),
