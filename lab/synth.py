@@ -194,7 +194,10 @@ def read_stack(root: Path, stack: str) -> tuple[str, dict[str, str], list[str]]:
         raise SynthError(f"{path.name}: config is no mapping", hint="write keys under `config:`")
     config: dict[str, str] = {}
     secrets: list[str] = []
-    for key, value in cast("Mapping[str, Any]", entries).items():
+    for key, value in cast("Mapping[Any, Any]", entries).items():
+        if not isinstance(key, str):
+            # YAML reads `on`, `yes` and numbers as something else than text
+            raise SynthError(f"{path.name}: the config key {key!r} is no text", hint="put it in quotes")
         full = key if ":" in key else f"{project}:{key}"
         if isinstance(value, Mapping) and set(cast("Mapping[str, Any]", value)) == {"secure"}:
             # only the real engine, with the stack's passphrase, can decrypt it
