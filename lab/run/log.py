@@ -18,7 +18,7 @@ COLORS = ("cyan", "green", "magenta", "blue", "yellow")
 
 _FIRST_FIELDS = ("timestamp", "time", "ts", "level", "event", "message", "msg")
 # the same on every line of one service: noise beside the prefix
-_HIDDEN_FIELDS = frozenset({"stack", "service", "logger", "pid"})
+_HIDDEN_FIELDS = frozenset({"stack", "service", "Stack", "Service", "logger", "pid", "_aws"})
 # colours pass; whatever else could steer the terminal does not
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1a\x1c-\x1f\x7f]|\x1b(?!\[[0-9;]*m)")
 

@@ -10,6 +10,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+REPOSITORY = Path(__file__).parents[2]
 SMALL = Path(__file__).with_name("small")
 FILTERS = (
     (r"\x1b\[[0-9;]*m", ""),
@@ -46,6 +47,9 @@ class Cli:
     def environment(self, **more: str) -> dict[str, str]:
         """Nothing of the caller's own stack."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith("SLIPWAY_")}
+        kept["PYTHONPATH"] = str(
+            REPOSITORY
+        )  # this checkout's lab, wherever the environment was installed from
         return {**kept, "SLIPWAY_HOME": str(self.home), "COLUMNS": "100", "NO_COLOR": "1", **more}
 
     def command(self, *words: str) -> list[str]:

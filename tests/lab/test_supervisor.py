@@ -236,6 +236,10 @@ async def test_a_very_long_line_is_kept(supervisor: Supervisor) -> None:
         ("plain \x1b]0;title\x07 words", "plain ]0;title words"),
         ("\x1b[31mred\x1b[0m", "\x1b[31mred\x1b[0m"),
         ('{"broken', '{"broken'),
+        (
+            '{"event":"metrics.sample","_aws":{"Timestamp":1},"Stack":"local","Open":2.0}',
+            "metrics.sample Open=2.0",
+        ),
         ('{"event":"x","why":"two words"}', 'x why="two words"'),
     ],
 )
