@@ -67,9 +67,16 @@ class Node(Values):
         self.deps: dict[str, Sequence[Node]] = {}
 
     @classmethod
-    def of(cls, resource: PolicyLike) -> Node:
-        """A node without relations, for policies that see one resource."""
-        return cls(canonical(resource.resource_type), resource.urn, resource.name, plain(resource.props))
+    def of(cls, resource: PolicyLike, inputs: Mapping[str, Any] | None = None) -> Node:
+        """A node without relations; `inputs` are what the program gave, where they were seen.
+
+        A stack policy sees outputs: at preview a property that the program left out is unknown there, because
+        the provider may compute it. What the program gave decides; an unknown beyond that says nothing.
+        """
+        props = plain(resource.props)
+        if inputs is not None:
+            props = {**{key: value for key, value in props.items() if value is not UNKNOWN}, **inputs}
+        return cls(canonical(resource.resource_type), resource.urn, resource.name, props)
 
     def made_from(self, key: str, *types: str) -> list[Node]:
         """The nodes of these types that the top-level property `key` was made from."""
@@ -93,6 +100,19 @@ class Node(Values):
         return frozenset(value for value in values if isinstance(value, str) and value)
 
 
+def _declared(node: Node, resource: Any) -> Node:
+    """The node without what the provider will compute: unknown, and named by no input of the program.
+
+    A stack policy sees outputs, so at preview an optional input that was not given is there as an unknown
+    (a route table's `routes`, a group's `ingress`). Every input that was given has a key in
+    `property_dependencies`, be it an empty one.
+    """
+    given = set(resource.property_dependencies)
+    if given:
+        node.props = {key: value for key, value in node.props.items() if value is not UNKNOWN or key in given}
+    return node
+
+
 class Graph:
     """All nodes of a stack, and the questions that controls ask of them."""
 
@@ -107,9 +127,10 @@ class Graph:
                     self._users.setdefault(id(target), []).append((node, key))
 
     @classmethod
-    def of(cls, resources: Sequence[Any]) -> Graph:
-        """The graph of what pulumi-policy hands to a stack policy."""
-        nodes = {resource.urn: Node.of(resource) for resource in resources}
+    def of(cls, resources: Sequence[Any], inputs: Mapping[str, Mapping[str, Any]] | None = None) -> Graph:
+        """The graph of what pulumi-policy hands to a stack policy, with the inputs seen before, by URN."""
+        seen = inputs or {}
+        nodes = {resource.urn: Node.of(resource, seen.get(resource.urn)) for resource in resources}
         for resource in resources:
             relations = nodes[resource.urn].deps
             for key, targets in resource.property_dependencies.items():

@@ -59,9 +59,10 @@ def controls() -> list[Control]:
 
 @dataclass
 class Pack:
-    """The policies of one run, and the ledger that they write."""
+    """The policies of one run, the ledger that they write, and the inputs that resource policies saw."""
 
     ledger: Ledger
+    inputs: dict[str, Mapping[str, Any]] = field(default_factory=dict[str, Mapping[str, Any]])
     policies: list[ResourceValidationPolicy | StackValidationPolicy] = field(
         default_factory=list[ResourceValidationPolicy | StackValidationPolicy]
     )
@@ -71,21 +72,23 @@ def build(ledger: Ledger | None = None) -> Pack:
     """The pack's policies. Settings come from the engine, policy by policy, at each call."""
     pack = Pack(ledger or Ledger(waivers.load()))
     for name, group in _RESOURCE.items():
-        pack.policies.append(_resource_policy(name, group, pack.ledger))
+        pack.policies.append(_resource_policy(name, group, pack))
     for name, group in _STACK.items():
-        pack.policies.append(_stack_policy(name, _related(name, group, pack.ledger)))
+        pack.policies.append(_stack_policy(name, _related(name, group, pack.ledger), pack))
     # last, because they speak of what the others found
-    pack.policies.append(_stack_policy("waivers", _waiver_problems(pack.ledger)))
-    pack.policies.append(_stack_policy("undecided", _undecided(pack.ledger), level=EnforcementLevel.ADVISORY))
+    pack.policies.append(_stack_policy("waivers", _waiver_problems(pack.ledger), pack))
+    undecided = _undecided(pack.ledger)
+    pack.policies.append(_stack_policy("undecided", undecided, pack, level=EnforcementLevel.ADVISORY))
     return pack
 
 
-def _resource_policy(name: str, group: Sequence[Control], ledger: Ledger) -> ResourceValidationPolicy:
+def _resource_policy(name: str, group: Sequence[Control], pack: Pack) -> ResourceValidationPolicy:
     def validate(args: ResourceValidationArgs, report: Callable[..., None]) -> None:
         settings = parse(name, _values(args))
         node = Node.of(args)  # pyright: ignore[reportArgumentType]  its attributes are those of a resource
+        pack.inputs[node.urn] = node.props
         for control in group:
-            _report(ledger.record(name, control.judge(node, settings)), settings, report)
+            _report(pack.ledger.record(name, control.judge(node, settings)), settings, report)
 
     return ResourceValidationPolicy(
         name=name,
@@ -100,10 +103,10 @@ StackCheck = Callable[[Graph, Settings, Callable[..., None]], None]
 
 
 def _stack_policy(
-    name: str, check: StackCheck, level: EnforcementLevel = EnforcementLevel.MANDATORY
+    name: str, check: StackCheck, pack: Pack, *, level: EnforcementLevel = EnforcementLevel.MANDATORY
 ) -> StackValidationPolicy:
     def validate(args: StackValidationArgs, report: Callable[..., None]) -> None:
-        check(Graph.of(args.resources), parse(name, _values(args)), report)
+        check(Graph.of(args.resources, pack.inputs), parse(name, _values(args)), report)
 
     return StackValidationPolicy(
         name=name,

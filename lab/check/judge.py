@@ -9,14 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import pulumi
 from google.protobuf import json_format, struct_pb2
+from pulumi._types import resource_types
 from pulumi.runtime.proto import analyzer_pb2
 from pulumi_policy import EnforcementLevel
 from pulumi_policy.policy import _PolicyAnalyzerServicer  # pyright: ignore[reportPrivateUsage]
 
 from lab import wire
 from lab.errors import LabError
-from lab.model import STACK_TYPE, Graph, Resource
+from lab.model import STACK_TYPE, UNKNOWN, Graph, Resource
 from policies import pack, settings, waivers
 from policies.control import Control, Finding, Outcome
 from policies.waivers import Ledger
@@ -151,6 +153,7 @@ def _one_by_one(servicer: Any, graph: Graph) -> list[Any]:
 def _together(servicer: Any, graph: Graph) -> list[Any]:
     """Stack policies: every resource with its outputs and what each property was made from."""
     request = analyzer_pb2.AnalyzeStackRequest()
+    computed = _computed() if graph.mode == "preview" else {}
     for resource in graph:
         each = request.resources.add(
             type=resource.type,
@@ -159,11 +162,29 @@ def _together(servicer: Any, graph: Graph) -> list[Any]:
             parent=resource.parent,
             dependencies=list(resource.dependencies),
         )
-        each.properties.CopyFrom(wire.encode(resource.outputs))
+        unknown = dict.fromkeys(computed.get(resource.type, ()), UNKNOWN)
+        each.properties.CopyFrom(wire.encode({**unknown, **resource.outputs}))
         for key, urns in resource.property_dependencies.items():
             each.propertyDependencies[key].urns.extend(urns)
         _describe(each, resource, graph)
     return list(servicer.AnalyzeStack(request, None).diagnostics)
+
+
+def _computed() -> dict[str, tuple[str, ...]]:
+    """Every output property of each type that the program used.
+
+    At preview the engine hands those that the program left out to stack policies as unknown: the provider
+    may compute them.
+    """
+    found: dict[str, tuple[str, ...]] = {}
+    ahead: list[type[pulumi.Resource]] = [pulumi.CustomResource]
+    while ahead:
+        for kind in ahead.pop().__subclasses__():
+            ahead.append(kind)
+            token: str | None = getattr(kind, "pulumi_type", None)
+            if token is not None:
+                found[token] = tuple(resource_types(kind))
+    return found
 
 
 def _describe(request: Any, resource: Resource, graph: Graph) -> None:
