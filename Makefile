@@ -12,6 +12,8 @@ SYNC := .venv/.synced
 export UV_PYTHON_DOWNLOADS := never
 # The workspace's Python only: a caller's active environment must not leak in.
 unexport VIRTUAL_ENV PYTHONPATH PYTHONHOME
+# pulumi_aws takes seconds to compile: its bytecode is kept.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help up down test test-fast check lint types bench install browser console schema image clean
