@@ -125,7 +125,9 @@ def _rules(graph: Graph) -> Iterator[tuple[Node, Values, Node | None]]:
             continue
         yield rule, rule, graph.referred(rule, "securityGroupId", GROUP)
     for group in graph.of_type(GROUP):
-        if group.given("ingress"):
+        if group.get("ingress") is UNKNOWN:
+            yield group, Values({"cidrBlocks": UNKNOWN}, "ingress."), group
+        elif group.given("ingress"):
             for block in group.blocks("ingress"):
                 yield group, block, group
 

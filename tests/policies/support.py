@@ -14,6 +14,7 @@ from pulumi.runtime import stack as runtime_stack
 from pulumi.runtime.proto import analyzer_pb2
 from pulumi_policy import EnforcementLevel
 from pulumi_policy.policy import _PolicyAnalyzerServicer
+from pulumi_policy.proxy import UNKNOWN_STRING_VALUE
 
 from policies import pack
 from policies.control import Finding, Outcome
@@ -84,8 +85,12 @@ def judge(
     settings: dict[str, dict[str, Any]] | None = None,
     waivers: list[Waiver] | None = None,
     today: dt.date | None = None,
+    computed: dict[str, list[str]] | None = None,
 ) -> Judged:
-    """Run the program at preview and judge it by the whole pack."""
+    """Run the program at preview and judge it by the whole pack.
+
+    `computed` names, by type, outputs that the provider will compute: a real preview shows them as unknown.
+    """
     recorder = _Recorder()
 
     async def main() -> None:
@@ -103,7 +108,7 @@ def judge(
     policies = list(pack.build(ledger).policies)
     servicer: Any = _PolicyAnalyzerServicer("slipway", "0.0.1", policies, EnforcementLevel.MANDATORY)
     servicer.Configure(_configuration(settings or {}), None)
-    return Judged(_analyze(servicer, recorder, ledger), _last(servicer, recorder))
+    return Judged(_analyze(servicer, recorder, ledger, computed), _run(servicer, recorder, computed))
 
 
 def _configuration(settings: dict[str, dict[str, Any]]) -> Any:
@@ -120,7 +125,7 @@ def _requests(recorder: _Recorder) -> list[tuple[str, Any]]:
     return [(urn, request) for urn, request in recorder.requests if request.type != "pulumi:pulumi:Stack"]
 
 
-def _run(servicer: Any, recorder: _Recorder) -> list[Any]:
+def _run(servicer: Any, recorder: _Recorder, computed: dict[str, list[str]] | None) -> list[Any]:
     found: list[Any] = []
     stack = analyzer_pb2.AnalyzeStackRequest()
     for urn, request in _requests(recorder):
@@ -131,16 +136,17 @@ def _run(servicer: Any, recorder: _Recorder) -> list[Any]:
         each = stack.resources.add(type=request.type, urn=urn, name=request.name, parent=request.parent)
         each.properties.CopyFrom(request.object)
         each.options.SetInParent()
+        for output in (computed or {}).get(request.type, []):
+            if output not in each.properties:
+                each.properties[output] = UNKNOWN_STRING_VALUE
         for key, value in request.propertyDependencies.items():
             each.propertyDependencies[key].urns.extend(value.urns)
     return [*found, *servicer.AnalyzeStack(stack, None).diagnostics]
 
 
-def _analyze(servicer: Any, recorder: _Recorder, ledger: Ledger) -> list[Finding]:
-    _run(servicer, recorder)
+def _analyze(
+    servicer: Any, recorder: _Recorder, ledger: Ledger, computed: dict[str, list[str]] | None
+) -> list[Finding]:
+    """A first run; the diagnostics are those of a second one, as `pulumi up` makes."""
+    _run(servicer, recorder, computed)
     return ledger.findings()
-
-
-def _last(servicer: Any, recorder: _Recorder) -> list[Any]:
-    """A second run, as `pulumi up` makes: it must say the same."""
-    return _run(servicer, recorder)

@@ -122,6 +122,47 @@ def test_a_public_load_balancer_belongs_in_public_subnets_and_an_internal_one_do
     assert judged.of(ID, "pass") == []
 
 
+def test_what_the_provider_will_compute_leaves_nothing_undecided() -> None:
+    """A real preview shows inputs that were not given as unknown outputs: they are nothing the program said."""
+
+    def program() -> None:
+        net = Net()
+        net.service("good", net.private.id)
+        aws.sqs.Queue("jobs", name="jobs", kms_master_key_id="arn:aws:kms:us-east-1:1:key/1")
+
+    computed = {
+        "aws:ec2/routeTable:RouteTable": ["routes"],
+        "aws:ec2/securityGroup:SecurityGroup": ["ingress", "egress"],
+        "aws:sqs/queue:Queue": ["policy"],
+    }
+    judged = judge(program, computed=computed)
+    assert judged.of(ID, "pass") == ["good"]
+    assert judged.of("SLP-NET-005", "undecided") == []
+    assert judged.of("SLP-ENC-102", "fail") == ["jobs"]
+    assert [
+        each
+        for each in judged.findings
+        if each.outcome.value == "undecided" and each.control.family != "budget"
+    ] == []
+
+
+def test_ingress_that_is_given_and_not_known_is_undecided_for_its_group_alone() -> None:
+    """The other groups are judged on."""
+
+    def program() -> None:
+        net = Net()
+        aws.ec2.SecurityGroup("unsure", vpc_id=net.vpc.id, ingress=unknown())
+        aws.ec2.SecurityGroup(
+            "open",
+            vpc_id=net.vpc.id,
+            ingress=[{"from_port": 22, "to_port": 22, "protocol": "tcp", "cidr_blocks": ["0.0.0.0/0"]}],
+        )
+
+    judged = judge(program)
+    assert judged.of("SLP-NET-005", "undecided") == ["unsure"]
+    assert judged.of("SLP-NET-005", "fail") == ["open"]
+
+
 def _make(type_: str, subnet: Any) -> pulumi.Resource:
     """One resource of a type, named `it`, in a subnet."""
     made: dict[str, Callable[[], pulumi.Resource]] = {
