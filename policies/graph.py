@@ -100,19 +100,6 @@ class Node(Values):
         return frozenset(value for value in values if isinstance(value, str) and value)
 
 
-def _declared(node: Node, resource: Any) -> Node:
-    """The node without what the provider will compute: unknown, and named by no input of the program.
-
-    A stack policy sees outputs, so at preview an optional input that was not given is there as an unknown
-    (a route table's `routes`, a group's `ingress`). Every input that was given has a key in
-    `property_dependencies`, be it an empty one.
-    """
-    given = set(resource.property_dependencies)
-    if given:
-        node.props = {key: value for key, value in node.props.items() if value is not UNKNOWN or key in given}
-    return node
-
-
 class Graph:
     """All nodes of a stack, and the questions that controls ask of them."""
 
