@@ -147,16 +147,19 @@ class Network(Component):
             logical, vpc_id=self.vpc.id, tags=self.tagged(self.ctx.name(kind)), opts=self.child()
         )
         for rule in acls.rules(kind, self.config.cidr):
+            icmp = rule.protocol == "icmp"
             aws.ec2.NetworkAclRule(
                 f"{logical}-{rule.name}",
                 network_acl_id=acl.id,
                 rule_number=rule.number,
                 egress=rule.egress,
-                protocol="tcp",
+                protocol=rule.protocol,
                 rule_action="allow",
                 cidr_block=rule.cidr,
                 from_port=rule.from_port,
                 to_port=rule.to_port,
+                icmp_type=3 if icmp else None,
+                icmp_code=4 if icmp else None,
                 opts=self.child(),
             )
         for zone in self.config.zones:

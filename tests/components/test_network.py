@@ -205,6 +205,15 @@ def test_acls_never_let_the_world_reach_a_login_port(kind: str) -> None:
         assert all(rule.cidr != acls.WORLD for rule in acls.rules(kind, "10.0.0.0/16"))
 
 
+def test_acls_let_path_mtu_discovery_in() -> None:
+    """Custom network ACLs must let ICMP type 3 code 4 in, or connections over narrow paths stall."""
+    program = build(NetworkConfig())
+    icmp = [each.inputs for each in program.of("NetworkAclRule") if each.inputs["protocol"] != "tcp"]
+    assert len(icmp) == 2
+    for rule in icmp:
+        assert (rule["protocol"], rule["icmpType"], rule["icmpCode"], rule["egress"]) == ("icmp", 3, 4, False)
+
+
 def test_acl_rule_numbers_are_unique() -> None:
     """Two rules of one direction with one number would overwrite each other."""
     for kind in ("public", "private", "isolated"):
