@@ -97,7 +97,7 @@ class OneOffTask(Component):
                 }
             ),
             triggers={"taskDefinition": self.task_definition.arn},
-            opts=self.child(depends_on=[cluster, *self.task.depends_on, *depends_on]),
+            opts=self.child(depends_on=[network, cluster, *self.task.depends_on, *depends_on]),
         )
         self.register_outputs(
             {"taskDefinition": self.task_definition.arn, "logGroupName": self.log_group_name}
@@ -120,9 +120,8 @@ class OneOffTask(Component):
             self,
             logical,
             "lambda",
-            trust_policy=iam.trust(
-                ctx, "lambda.amazonaws.com", ctx.arn("lambda", f"function:{function_name}")
-            ),
+            # Lambda documents no aws:SourceArn for execution roles; PassRole decides which function has it
+            trust_policy=iam.trust(ctx, "lambda.amazonaws.com"),
             statements=self._statements(cluster, ctx.log_group_arn(log_group_name)),
         )
         handler = Path(__file__).with_name("handler.py")

@@ -27,6 +27,10 @@ _WEBSOCKET_PATH: Final = "/ws"
 _TLS_POLICY: Final = "ELBSecurityPolicy-TLS13-1-2-Res-2021-06"
 _ONE_YEAR: Final = 31_536_000
 _ERRORS_IN_5_MINUTES: Final = 25
+# /ready asks the database too, and a Multi-AZ failover takes 60 to 120 s: a task that only waits for it must
+# not be replaced, with all of its users. One that hangs is found by its container's own check of /health.
+_PROBE_SECONDS: Final = 15
+_PROBES_MISSED: Final = 10
 
 
 class LoadBalancer(Component):
@@ -71,8 +75,8 @@ class LoadBalancer(Component):
             enable_deletion_protection=ctx.retained,
             access_logs={"bucket": logs.bucket.bucket, "prefix": logs.alb_prefix, "enabled": True},
             tags=self.tagged(balancer_name),
-            # ELB tries at once whether it may write its log
-            opts=self.child(depends_on=[logs]),
+            # ELB tries at once whether it may write its log, and refuses subnets without a route to the world
+            opts=self.child(depends_on=[logs, network]),
         )
         self.target_groups: dict[Backend, aws.lb.TargetGroup] = {
             "api": self._target_group("api", network, drain),
@@ -131,10 +135,10 @@ class LoadBalancer(Component):
                 "path": "/ready",
                 "port": "traffic-port",
                 "matcher": "200",
-                "interval": 10,
+                "interval": _PROBE_SECONDS,
                 "timeout": 5,
                 "healthy_threshold": 2,
-                "unhealthy_threshold": 3,
+                "unhealthy_threshold": _PROBES_MISSED,
             },
             stickiness={
                 "type": "lb_cookie",

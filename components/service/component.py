@@ -137,7 +137,8 @@ class ContainerService(Component):
             )
             for target in ([target] if target else [])
         ]
-        waits = (*self.task.depends_on, *(target.depends_on if target else ()), *depends_on)
+        # the network whole: without its routes a task can't pull its image, nor drain while the stack goes
+        waits = (network, *self.task.depends_on, *(target.depends_on if target else ()), *depends_on)
         return aws.ecs.Service(
             self.name,
             name=self.service_name,

@@ -18,11 +18,15 @@ if TYPE_CHECKING:
     from components.service.image import Image
 
 
-def trust(ctx: Context, service: str, source_arn: str) -> str:
+def trust(ctx: Context, service: str, source_arn: str | None = None) -> str:
     """Only this service, and only for this account, may take the role (the confused deputy problem).
 
+    `source_arn` narrows it further where the service says on whose behalf it comes, as ECS does:
     https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-iam-roles.html
     """
+    conditions: dict[str, dict[str, str]] = {"StringEquals": {"aws:SourceAccount": ctx.account_id}}
+    if source_arn is not None:
+        conditions["ArnLike"] = {"aws:SourceArn": source_arn}
     return json.dumps(
         {
             "Version": "2012-10-17",
@@ -31,10 +35,7 @@ def trust(ctx: Context, service: str, source_arn: str) -> str:
                     "Effect": "Allow",
                     "Principal": {"Service": service},
                     "Action": "sts:AssumeRole",
-                    "Condition": {
-                        "StringEquals": {"aws:SourceAccount": ctx.account_id},
-                        "ArnLike": {"aws:SourceArn": source_arn},
-                    },
+                    "Condition": conditions,
                 }
             ],
         }

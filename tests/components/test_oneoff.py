@@ -197,6 +197,8 @@ def test_the_runner_may_run_this_task_only(mode: str) -> None:
     assert by_sid["HandOverRoles"]["Condition"] == {
         "StringEquals": {"iam:PassedToService": "ecs-tasks.amazonaws.com"}
     }
+    runner = document(found.one("iam/role:Role", "job-runner-lambda").inputs["assumeRolePolicy"])
+    assert runner["Statement"][0]["Condition"] == {"StringEquals": {"aws:SourceAccount": "111111111111"}}
     assert {each.inputs["name"] for each in found.of("iam/role:Role")} >= {
         "slipway-dev-job-execution",
         "slipway-dev-job-task",

@@ -194,6 +194,25 @@ def test_doors() -> None:
     }
 
 
+def test_the_ways_out_outlive_what_needs_them() -> None:
+    """Balancer, services and migrations come after every route and go before it: no race with the gateway."""
+    program = build()
+    routes = {each.urn for each in program.of("ec2/route:Route")}
+    assert len(routes) == 4
+    waiting = [balancer_of(program), program.one("Invocation"), *program.of("ecs/service:Service")]
+    assert len(waiting) == 5
+    for each in waiting:
+        assert routes <= set(each.request.dependencies), each.urn
+
+
+def test_a_database_failover_costs_no_task() -> None:
+    """RDS takes up to 120 s to fail over, and /ready says so meanwhile: the balancer is more patient."""
+    for group in build().of("TargetGroup"):
+        check = group.inputs["healthCheck"]
+        assert check["path"] == "/ready"
+        assert check["interval"] * check["unhealthyThreshold"] > 120
+
+
 @pytest.mark.parametrize("ctx", [DEV, PROD], ids=["dev", "prod"])
 def test_balancer(ctx: Context) -> None:
     """Public, logged, strict about headers; only a retained one refuses to be deleted."""
