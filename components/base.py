@@ -45,8 +45,8 @@ class Context:
         return safe_name(self.project, self.stack, *parts, limit=limit, suffix=suffix)
 
     def bucket_name(self, name: str) -> str:
-        """Bucket names are shared by all accounts of a partition, so the account id is part of them."""
-        return self.name(name, limit=LIMITS["bucket"], suffix=self.account_id)
+        """Bucket names are shared by all accounts and regions of a partition, so both are part of them."""
+        return self.name(name, limit=LIMITS["bucket"], suffix=f"{self.account_id}-{self.region}")
 
     def arn(
         self, service: str, resource: str, *, region: str | None = None, account: str | None = None
@@ -116,29 +116,26 @@ class Component(pulumi.ComponentResource):
         self,
         *,
         stateful: bool = False,
-        protect: bool | None = None,
         parent: pulumi.Resource | None = None,
         depends_on: Sequence[pulumi.Resource] | None = None,
         ignore_changes: list[str] | None = None,
         delete_before_replace: bool | None = None,
         custom_timeouts: pulumi.CustomTimeouts | None = None,
-        provider: pulumi.ProviderResource | None = None,
-        replace_on_changes: list[str] | None = None,
     ) -> pulumi.ResourceOptions:
         """Options of a child: its parent, and an alias to the root so that older flat stacks move here.
 
-        `stateful` children of a retained stack are protected, and kept in AWS when they leave the program.
+        `stateful` children of a retained stack are protected, and kept in AWS when they leave the program;
+        any other child is protected if its component is. What was given a `name` the AWS provider deletes
+        before it replaces, since two can't share it; `delete_before_replace` is for other fixed identifiers.
         """
         keep = stateful and self.ctx.retained
         return pulumi.ResourceOptions(
             parent=parent or self,
             aliases=[pulumi.Alias(parent=pulumi.ROOT_STACK_RESOURCE)],
-            protect=keep if protect is None else protect,
+            protect=True if keep else None,
             retain_on_delete=True if keep else None,
             depends_on=list(depends_on) if depends_on else None,
             ignore_changes=ignore_changes,
             delete_before_replace=delete_before_replace,
             custom_timeouts=custom_timeouts,
-            provider=provider,
-            replace_on_changes=replace_on_changes,
         )

@@ -30,8 +30,7 @@ class _PrivateBucket(Component):
         self, kind: str, name: str, *, ctx: Context, force_destroy: bool, opts: pulumi.ResourceOptions | None
     ) -> None:
         super().__init__(kind, name, ctx, tier="data", opts=opts)
-        # bucket names are shared by all accounts, and one stack may live in two regions
-        self.bucket_name = ctx.name(name, suffix=f"{ctx.account_id}-{ctx.region}")
+        self.bucket_name = ctx.bucket_name(name)
         self.arn = ctx.bucket_arn(self.bucket_name)
         self.bucket = aws.s3.Bucket(
             name,

@@ -168,7 +168,7 @@ class Cache(Component):
                 }
             ],
             tags=self.tagged(self.identifier),
-            opts=self.child(stateful=True),
+            opts=self.child(stateful=True, delete_before_replace=True),  # the id is fixed
         )
 
     def _alarms(self, alarms: AlarmTopic) -> None:

@@ -73,7 +73,7 @@ class Database(Component):
         )
         self.parameter_group = self._parameters()
         logs = [self._log_group(log) for log in _LOG_EXPORTS]
-        self.instance = self._instance(depends_on=logs)
+        self.instance = self._instance(logs)
         self._publish()
         self._alarms(alarms)
         self.restore_command = self._restore_command()
@@ -185,7 +185,7 @@ class Database(Component):
             opts=self.child(),
         )
 
-    def _monitoring_role(self) -> aws.iam.Role:
+    def _monitoring_role(self) -> tuple[aws.iam.Role, aws.iam.RolePolicyAttachment]:
         role_name = self.ctx.name(self.name, "monitoring", limit=LIMITS["role"])
         role = aws.iam.Role(
             f"{self.name}-monitoring",
@@ -201,7 +201,7 @@ class Database(Component):
             tags=self.tagged(role_name),
             opts=self.child(),
         )
-        aws.iam.RolePolicyAttachment(
+        attachment = aws.iam.RolePolicyAttachment(
             f"{self.name}-monitoring",
             role=role.name,
             policy_arn=self.ctx.arn(
@@ -209,10 +209,11 @@ class Database(Component):
             ),
             opts=self.child(),
         )
-        return role
+        return role, attachment
 
-    def _instance(self, depends_on: list[aws.cloudwatch.LogGroup]) -> aws.rds.Instance:
+    def _instance(self, logs: list[aws.cloudwatch.LogGroup]) -> aws.rds.Instance:
         config, ctx, key = self.config, self.ctx, self.key
+        monitoring, may_write = self._monitoring_role()
         insights = config.performance_insights
         return aws.rds.Instance(
             self.name,
@@ -220,6 +221,8 @@ class Database(Component):
             engine="postgres",
             engine_version=config.engine_version,
             auto_minor_version_upgrade=True,
+            # a major version changes only when somebody writes another one into the stack's file
+            allow_major_version_upgrade=True,
             instance_class=config.instance_class,
             multi_az=ctx.highly_available,
             db_name=config.name,
@@ -257,12 +260,14 @@ class Database(Component):
             performance_insights_kms_key_id=key.arn if insights else None,
             performance_insights_retention_period=config.performance_insights_days if insights else None,
             monitoring_interval=config.monitoring_seconds,
-            monitoring_role_arn=self._monitoring_role().arn,
+            monitoring_role_arn=monitoring.arn,
             enabled_cloudwatch_logs_exports=list(_LOG_EXPORTS),
             tags=self.tagged(self.identifier),
             opts=self.child(
                 stateful=True,
-                depends_on=depends_on,
+                delete_before_replace=True,  # the identifier is fixed
+                # RDS refuses a monitoring role that may not write yet
+                depends_on=[*logs, may_write],
                 custom_timeouts=pulumi.CustomTimeouts(create="60m", update="80m", delete="60m"),
             ),
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import string
 
+import pulumi
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,9 +13,10 @@ from pydantic_settings import BaseSettings
 
 from components import contract
 from components.drain import DrainConfig
+from components.key import Key
 from components.links import Link, LinkError, Statement, kms_statement, merge
 from components.names import LIMITS, safe_name
-from tests.components.support import CTX
+from tests.components.support import CTX, run
 
 words = st.text(alphabet=string.ascii_lowercase + string.digits + "-_ /", min_size=1, max_size=60)
 
@@ -38,7 +40,7 @@ def test_cut_names_stay_apart() -> None:
 def test_a_short_name_is_itself() -> None:
     """Nobody has to learn a hash where none is needed."""
     assert CTX.name("api", limit=32) == "slipway-dev-api"
-    assert CTX.bucket_name("media") == "slipway-dev-media-111111111111"
+    assert CTX.bucket_name("media") == "slipway-dev-media-111111111111-us-east-1"
 
 
 @pytest.mark.parametrize(("parts", "limit", "suffix"), [(("///",), 32, ""), (("name",), 8, "")])
@@ -55,6 +57,18 @@ def test_arns_are_computed() -> None:
     )
     assert CTX.role_arn("slipway-dev-api-task") == "arn:aws:iam::111111111111:role/slipway-dev-api-task"
     assert CTX.bucket_arn("b") == "arn:aws:s3:::b"
+
+
+def test_children_are_protected_with_their_component() -> None:
+    """`protect` on a component reaches its children, as everywhere in Pulumi; nothing says no in between."""
+
+    def program() -> None:
+        for name, protect in (("kept", True), ("free", None)):
+            opts = pulumi.ResourceOptions(protect=protect)
+            Key(name, ctx=CTX, tier="security", purpose=name, opts=opts)
+
+    keys = {each.name: each.request.protect for each in run(program).of("aws:kms/key:Key")}
+    assert keys == {"kept": True, "free": False}
 
 
 # --- links

@@ -152,6 +152,22 @@ def test_logs_of_the_database_are_made_before_it() -> None:
         assert groups[name].urn in database.request.dependencies
 
 
+def test_what_has_a_fixed_identifier_goes_before_its_successor_comes() -> None:
+    """AWS refuses a second database or cache of one identifier, so a replacement deletes first."""
+    program, _ = build()
+    for type_ in ("rds/instance:Instance", "elasticache/replicationGroup:ReplicationGroup"):
+        request = program.one(type_).request
+        assert request.deleteBeforeReplace
+        assert request.deleteBeforeReplaceDefined
+
+
+def test_monitoring_may_write_before_the_database_asks() -> None:
+    """RDS refuses a monitoring role whose policy is not attached yet."""
+    program, _ = build()
+    database = program.one("rds/instance:Instance")
+    assert program.one("RolePolicyAttachment", "database-monitoring").urn in database.request.dependencies
+
+
 @pytest.mark.parametrize("mode", MODES)
 def test_key_lets_logs_in_by_encryption_context_only(mode: str) -> None:
     """Every log group of the tier fits the key policy's pattern; no service gets in without a condition."""
@@ -390,7 +406,7 @@ def test_restore_command_is_whole_and_real() -> None:
 
 
 def test_major_version_makes_new_parameter_groups() -> None:
-    """A parameter group can't change its family, so the family is part of the name."""
+    """A parameter group can't change its family, so the family is part of the name; RDS may upgrade."""
     config = DataConfig.model_validate(
         {"database": {"engine_version": "18"}, "cache": {"engine_version": "7.2"}}
     )
@@ -401,6 +417,7 @@ def test_major_version_makes_new_parameter_groups() -> None:
         ("elasticache/parameterGroup:ParameterGroup", "cache"),
     ):
         assert named(old, type_, name)["name"] != named(new, type_, name)["name"]
+    assert named(new, "rds/instance:Instance", "database")["allowMajorVersionUpgrade"] is True
     assert named(new, "rds/parameterGroup:ParameterGroup", "database")["family"] == "postgres18"
     assert named(new, "elasticache/parameterGroup:ParameterGroup", "cache")["family"] == "valkey7"
 
