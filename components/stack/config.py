@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Annotated
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from components.base import Availability, Context, Lifecycle
 from components.budget.config import BudgetConfig
@@ -18,6 +19,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 AccountId = Annotated[str, StringConstraints(pattern=r"^\d{12}$")]
+# What the longest name, a bucket's with account and region, leaves of S3's 63 characters: a longer stack name
+# would be cut, and documents that say "everything of this stack" by its beginning would no longer match.
+_STACK_NAME = re.compile(r"[a-z](-?[a-z0-9])*")
+_STACK_NAME_LIMIT = 18
+_OTHER_PARTITIONS = ("cn-", "us-gov-", "us-iso")
 Region = Annotated[str, StringConstraints(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")]
 TagValue = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9 _.:/=+@-]{1,128}$")]
 
@@ -53,6 +59,14 @@ class StackConfig(Model):
     data: DataConfig | None = None
     realtime: RealtimeConfig | None = None
 
+    @field_validator("region")
+    @classmethod
+    def _commercial(cls, value: str) -> str:
+        """ARNs and service principals are computed for the partition `aws`."""
+        if value.startswith(_OTHER_PARTITIONS):
+            raise ValueError(f"a region of the partition aws; {value} is in another one. hint: us-east-1")
+        return value
+
     @model_validator(mode="after")
     def _tiers_stand_on_something(self) -> StackConfig:
         missing = [
@@ -83,6 +97,14 @@ class StackConfig(Model):
 def is_production(stack: str) -> bool:
     """Stacks named `prod` or `prod-...` serve users."""
     return stack == "prod" or stack.startswith("prod-")
+
+
+def stack_name_problems(stack: str) -> list[tuple[str, object, str]]:
+    """Names of AWS are lower case and short: `Dev` and `dev` would claim the same ones."""
+    if len(stack) <= _STACK_NAME_LIMIT and _STACK_NAME.fullmatch(stack):
+        return []
+    allowed = f"lower-case letters, digits and single hyphens, a letter first, at most {_STACK_NAME_LIMIT}"
+    return [("stack name", stack, allowed)]
 
 
 def production_problems(stack: str, values: Mapping[str, object]) -> list[tuple[str, object, str]]:

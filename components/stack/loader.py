@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import yaml
 from pydantic import ValidationError
 
-from components.stack.config import StackConfig, production_problems
+from components.stack.config import StackConfig, production_problems, stack_name_problems
 from components.stack.errors import Problem, StackConfigError, from_pydantic, shown
 
 if TYPE_CHECKING:
@@ -119,6 +119,7 @@ def parse(
     except ValidationError as error:
         found = error.errors(include_url=False, include_context=False)
         problems += [from_pydantic(each, StackConfig, f"config.{PROJECT}:") for each in found]
+    problems += [Problem(path, shown(found), allowed) for path, found, allowed in stack_name_problems(stack)]
     problems += [
         Problem(f"config.{PROJECT}:{path}", shown(found), allowed)
         for path, found, allowed in production_problems(stack, values)

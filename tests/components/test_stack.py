@@ -219,6 +219,30 @@ def test_prod_is_highly_available_or_says_why_not() -> None:
     assert parse(dict(GOOD), file="Pulumi.dev.yaml", stack="dev").availability == "pilot"
 
 
+@pytest.mark.parametrize("stack", ["Dev", "dev_1", "1st", "dev-", "review--1", "a-very-long-name-of-a-stack"])
+def test_a_stack_name_that_aws_names_cannot_carry_is_refused(stack: str) -> None:
+    """`Dev` would claim the names of `dev`, and a long one would be cut where documents match its beginning."""
+    with pytest.raises(StackConfigError, match=r"stack name: found .* lower-case letters"):
+        parse(dict(GOOD), file="f", stack=stack)
+
+
+def test_the_longest_stack_name_begins_every_name() -> None:
+    """Key and endpoint policies say `slipway-<stack>-*`: the name with the longest suffix still begins so."""
+    stack = "review-1234-abcdef"
+    ctx = parse({**GOOD, "slipway:region": "ap-southeast-1"}, file="f", stack=stack).context("slipway", stack)
+    bucket = ctx.bucket_name("a-bucket-with-a-long-name")
+    assert len(bucket) <= 63
+    assert bucket.startswith(f"slipway-{stack}-")
+    assert bucket.endswith(f"-{ctx.account_id}-ap-southeast-1")
+
+
+@pytest.mark.parametrize("region", ["us-gov-west-1", "cn-north-1"])
+def test_another_partition_is_refused(region: str) -> None:
+    """Every ARN would be wrong there, and only AWS would say so."""
+    with pytest.raises(StackConfigError, match="another"):
+        parse({**GOOD, "slipway:region": region}, file="f", stack="dev")
+
+
 def test_every_tier_is_optional_but_stands_on_something() -> None:
     """A stack of nothing but a network is a stack; a data tier without a network is not."""
     assert parse(dict(GOOD), file="f", stack="dev").network is None
