@@ -67,6 +67,7 @@ async def build(settings: RealtimeSettings, health: Health) -> AsyncGenerator[Ap
             tick_seconds=tick,
             stall_seconds=settings.stall_seconds,
             max_detached=settings.max_detached if settings.resume_seconds else 0,
+            slot_rest_seconds=2 * settings.viewport_ttl_seconds,
         )
         store = SnapshotStore(pool, scan_limit=settings.scan_limit, max_entities=settings.max_entities)
         snapshots = Snapshots(

@@ -54,6 +54,7 @@ class Gateway:
         self._store = store
         # users whose filters changed: bounded by the number of users here
         self._changed: set[str] = set()
+        self._edits = 0
         self._wake = asyncio.Event()
         self._ended = asyncio.Event()
 
@@ -61,18 +62,29 @@ class Gateway:
 
     def look_at(self, client: Client, view: View) -> None:
         """Give a session another view: registered first, shown once a processor delivers for it."""
+        if self.hub.clients.get(client.session.id) is not client:
+            return  # forgotten while its filters were read: its slot is not its own any more
         client.session.look_at(view, self._bus.next_rev())
         self._bus.register(client)
 
     async def with_filters(self, session: Session, view: View) -> View:
         """Return the view with the filters its ids name now."""
-        return replace(view, filters=await self._store.filters(session.user, view.filter_ids))
+        edits = self._edits
+        found = replace(view, filters=await self._store.filters(session.user, view.filter_ids))
+        if edits != self._edits:
+            # perhaps one of these after it was read: look once more when the view is in force
+            self._note_changed(session.user)
+        return found
 
     def filters_changed(self, user: str) -> None:
         """Read a user's filters again where a view of theirs has any."""
         if user in self.hub.by_user:
-            self._changed.add(user)
-            self._wake.set()
+            self._edits += 1
+            self._note_changed(user)
+
+    def _note_changed(self, user: str) -> None:
+        self._changed.add(user)
+        self._wake.set()
 
     async def _refresh(self, user: str) -> None:
         for session_id in list(self.hub.by_user.get(user, ())):
@@ -107,13 +119,14 @@ class Gateway:
 
     async def _refresh_changed(self) -> None:
         while self._changed:
-            user = next(iter(self._changed))
+            # taken off the list before it is read: a change that comes meanwhile lists the user again
+            user = self._changed.pop()
             try:
                 await self._refresh(user)
             except (*postgres.UNAVAILABLE, psycopg.Error) as error:
                 log.warning("filters.unavailable", error=f"{type(error).__name__}: {error}")
-                return  # they stay listed: the next second tries again
-            self._changed.discard(user)
+                self._changed.add(user)
+                return  # the next second tries again
 
     def left(self, connection: Connection) -> None:
         """Forget a connection whose last frame is written."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -43,7 +44,16 @@ class Counts:
 class Client:
     """A session and the socket it is on, if any."""
 
-    __slots__ = ("close", "detached_at", "dirty", "send", "sending", "session", "stalled_at")
+    __slots__ = (
+        "close",
+        "detached_at",
+        "dirty",
+        "load_when_read",
+        "send",
+        "sending",
+        "session",
+        "stalled_at",
+    )
 
     def __init__(self, session: Session) -> None:
         self.session = session
@@ -54,6 +64,8 @@ class Client:
         self.stalled_at = 0.0
         self.detached_at = 0.0
         self.dirty = False
+        #: A snapshot is due once the frames before it are gone.
+        self.load_when_read = False
 
 
 class Hub:
@@ -69,6 +81,7 @@ class Hub:
         tick_seconds: float,
         stall_seconds: float,
         max_detached: int,
+        slot_rest_seconds: float,
     ) -> None:
         self.gateway = gateway
         self.counts = Counts()
@@ -82,9 +95,11 @@ class Hub:
         self._tick = tick_seconds
         self._stall = stall_seconds
         self._max_detached = max_detached
+        self._slot_rest = slot_rest_seconds
         self._epoch = 0
         self._slots: list[Client | None] = []
-        self._free: list[int] = []
+        # processors may still deliver for who had a slot before: it rests until all registrations are over
+        self._free: deque[tuple[float, int]] = deque()
         self._detached: dict[str, Client] = {}
         self._dirty: list[Client] = []
         self._wake = asyncio.Event()
@@ -98,7 +113,8 @@ class Hub:
 
     def open(self, session: str, identity: Identity) -> Client:
         """Make a session for an identified client."""
-        slot = self._free.pop() if self._free else len(self._slots)
+        rested = self._free and self._free[0][0] <= time.monotonic()
+        slot = self._free.popleft()[1] if rested else len(self._slots)
         made = Session(session, slot, identity.user, sorted(identity.groups), self.epoch, self._limits)
         client = Client(made)
         if slot == len(self._slots):
@@ -121,16 +137,21 @@ class Hub:
         # a token that belongs to other groups now must not go on with what the old ones were shown
         same = client.session.groups == tuple(sorted(identity.groups))
         if missed is None or not same or client.session.phase is not Phase.LIVE or client.session.frames:
+            self._leave_socket(client)
             self.forget(client)
             self.counts.not_recovered += 1
             return None
-        if client.close is not None:
-            # the old socket may be half-open still: the newer one wins
-            client.close(protocol.Close.TRY_LATER, "session.taken_over")
-            client.send = client.close = client.sending = None
+        self._leave_socket(client)
         self._detached.pop(session, None)
         self.counts.recovered += 1
         return client, missed
+
+    @staticmethod
+    def _leave_socket(client: Client) -> None:
+        """Close the old socket, which may be half-open still: the newer one wins."""
+        if client.close is not None:
+            client.close(protocol.Close.TRY_LATER, "session.taken_over")
+        client.send = client.close = client.sending = None
 
     def detach(self, client: Client, send: Callable[[str], Any]) -> None:
         """The socket ended: keep merging for a while, so that the client may resume."""
@@ -153,7 +174,7 @@ class Hub:
             return
         self._detached.pop(session.id, None)
         self._slots[session.slot] = None
-        self._free.append(session.slot)
+        self._free.append((time.monotonic() + self._slot_rest, session.slot))
         mine = self.by_user[session.user]
         mine.discard(session.id)
         if not mine:
@@ -303,6 +324,9 @@ class Hub:
             return False
         self.counts.frames += 1
         client.sending = send(frame)
+        if client.load_when_read and not session.frames:
+            client.load_when_read = False
+            self.load(client)
         return bool(session.frames or (session.pending and session.phase is Phase.LIVE))
 
     def _changes(self, session: Session, at: int) -> str | None:

@@ -82,7 +82,12 @@ class Snapshots:
     async def _load(self, client: Client) -> None:
         session = client.session
         view, rev = session.view, session.changed_rev
-        if view is None or session.phase < Phase.LOADING or self._hub.clients.get(session.id) is not client:
+        known = self._hub.clients.get(session.id) is client
+        if view is None or session.phase is not Phase.LOADING or not known:
+            return
+        if session.frames and client.send is not None:
+            # it reads slowly: a snapshot per view it asked for would pile up
+            client.load_when_read = True
             return
         if self._too_soon(client):
             return

@@ -192,9 +192,16 @@ class Socket:
         self.closed = (code, reason)
 
 
-def hub(stall_seconds: float = 30.0):
+def hub(stall_seconds: float = 30.0, slot_rest_seconds: float = 0.0):
     """A hub whose snapshots are empty and at once."""
-    made = Hub("g", LIMITS, tick_seconds=0.0, stall_seconds=stall_seconds, max_detached=1)
+    made = Hub(
+        "g",
+        LIMITS,
+        tick_seconds=0.0,
+        stall_seconds=stall_seconds,
+        max_detached=1,
+        slot_rest_seconds=slot_rest_seconds,
+    )
     made.load = lambda client: made.show(client, [], truncated=False)
     return made
 
@@ -273,6 +280,24 @@ async def test_lost_clients_are_kept_up_to_a_bound():
     assert list(subject.clients) == ["s2"]
     third, _ = opened(subject, "s3")
     assert third.session.slot == first.session.slot
+
+
+async def test_what_is_under_way_for_a_former_client_never_reaches_the_next_one():
+    """A slot rests until no processor can deliver for who had it: its entities may be private."""
+    subject = hub(slot_rest_seconds=60.0)
+    first, _ = opened(subject, "s1", "ann")
+    subject.forget(first)
+    second, _ = opened(subject, "s2", "eve")
+    deliver(subject, upsert("of-ann", 1), slots=(first.session.slot,))
+    assert second.session.pending == {}
+
+
+async def test_a_resume_that_fails_ends_the_old_socket_too():
+    """Else the old socket would go on in a session, and a slot, that it does not have any more."""
+    subject = hub()
+    _, socket = opened(subject)
+    assert subject.resume("s", Identity("ann"), "another epoch", 0) is None
+    assert socket.closed == (Close.TRY_LATER, "session.taken_over")
 
 
 async def test_a_lost_subscriber_resyncs_everyone_in_a_new_epoch():
