@@ -93,6 +93,12 @@ class BuildConfig(Model):
 
     context: str = Field(default=".", description="folder sent to the builder, relative to the project")
     dockerfile: str = Field(default="Dockerfile", description="relative to the context")
+    generation: int = Field(
+        default=1,
+        ge=1,
+        description="raise it to build the same files again: a tag is pushed once, so files that return to an "
+        "earlier state (a revert) need a new one",
+    )
 
 
 class ImageConfig(Model):

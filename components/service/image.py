@@ -37,7 +37,8 @@ class ImageBuild(Component):
     """An ECR repository and one build of the apps' image, tagged with the hash of its context.
 
     The reference is computed, not read from the build, so that task definitions are known at preview; tags
-    are immutable, and a changed context is a new tag, a new build and a new task definition revision.
+    are immutable, and a changed context is a new tag, a new build and a new task definition revision. A context
+    that returns to an earlier state asks for a tag that ECR has and refuses: raise `generation`.
     `awsx.ecr.Image` names its build resource after the tag. Lifecycle: the last 30 images stay, so that a
     rollback finds its image (https://docs.aws.amazon.com/AmazonECR/latest/userguide/LifecyclePolicies.html).
     """
@@ -58,7 +59,8 @@ class ImageBuild(Component):
         repository_name = ctx.name(name, limit=LIMITS["repository"])
         context = root / config.context
         platform = PLATFORMS[architecture]
-        self.tag = context_hash(context, context / config.dockerfile, {"platform": platform})
+        settings = {"platform": platform, "generation": str(config.generation)}
+        self.tag = context_hash(context, context / config.dockerfile, settings)
         self.repository_name = repository_name
         self.repository = awsx.ecr.Repository(
             name,

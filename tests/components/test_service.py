@@ -321,13 +321,27 @@ def test_a_build_has_a_computed_reference(mode: str, context: Path) -> None:
         images.append(make_image("apps", ImageConfig(build=BuildConfig()), ctx=CTX, key=key, root=context))
 
     found = run(program, mode=mode)
-    tag = context_hash(context, context / "Dockerfile", {"platform": "linux/arm64"})
+    settings = {"platform": "linux/arm64", "generation": "1"}
+    tag = context_hash(context, context / "Dockerfile", settings)
     assert images[0].uri == f"{OWN}/slipway-dev-apps:{tag}"
     assert found.one("awsx:ecr:Image").inputs["imageTag"] == tag
     repository = found.one("awsx:ecr:Repository").inputs
     assert repository["imageTagMutability"] == "IMMUTABLE"
     assert repository["encryptionConfigurations"][0]["encryptionType"] == "KMS"
     assert images[0].repository_arn == "arn:aws:ecr:us-east-1:111111111111:repository/slipway-dev-apps"
+
+
+def test_a_new_generation_is_a_new_tag_of_the_same_files(context: Path) -> None:
+    """ECR takes a tag once: files that return to an earlier state can still be deployed."""
+
+    def program() -> None:
+        key = Key("key", ctx=CTX, tier="security", purpose="stack")
+        for generation in (1, 2):
+            config = BuildConfig(generation=generation)
+            ImageBuild(f"g{generation}", config, ctx=CTX, key=key, root=context)
+
+    tags = {each.inputs["imageTag"] for each in run(program).of("awsx:ecr:Image")}
+    assert len(tags) == 2
 
 
 @pytest.mark.parametrize(
