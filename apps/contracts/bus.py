@@ -83,6 +83,8 @@ class Registration(msgspec.Struct, frozen=True, array_like=True, tag="viewport")
     filters: tuple[SavedFilter, ...] = ()
     trace: Trace = Trace()
     v: int = 1
+    #: Above every access rule (`access.sees_all` of the token's scopes).
+    everything: bool = False
 
 
 class Removal(msgspec.Struct, frozen=True, array_like=True, tag="removal"):

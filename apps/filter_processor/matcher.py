@@ -73,6 +73,7 @@ class Matcher:
         self._expires = np.zeros(rows, np.float64)
         self._kinds = np.zeros(rows, np.uint64)
         self._user = np.zeros(rows, np.uint32)
+        self._everything = np.zeros(rows, np.bool_)  # above every access rule
         self._checked = np.zeros(rows, np.bool_)  # has filters, or kinds without a bit of their own
         self._split = np.zeros(rows, np.bool_)
         self._gateway = np.zeros(rows, np.intp)
@@ -157,6 +158,7 @@ class Matcher:
         self._kinds[row] = kinds
         self._checked[row] = bool(registration.filters) or not told_apart
         self._user[row] = zlib.crc32(registration.user.encode())
+        self._everything[row] = registration.everything
         self._gateway[row] = number = self._number(registration.gateway)
         self._gateway_rows[number] += 1
         self._slot[row] = registration.slot
@@ -261,7 +263,7 @@ class Matcher:
         sees &= (self._kinds[rows] & np.uint64(1 << self._bit(state.kind))) != 0
         restricted = state.access.rule != "public"
         if state.access.rule == "owner":
-            sees &= self._user[rows] == zlib.crc32(state.access.owner.encode())
+            sees &= (self._user[rows] == zlib.crc32(state.access.owner.encode())) | self._everything[rows]
         one_by_one = sees if restricted else sees & self._checked[rows]
         for index in np.flatnonzero(one_by_one):
             sees[index] = self._allows(state, int(rows[index]))
@@ -272,7 +274,7 @@ class Matcher:
         if viewer is None:
             return False
         wanted = viewer.registration
-        if not may_see(state.access, wanted.user, wanted.groups):
+        if not may_see(state.access, wanted.user, wanted.groups, everything=wanted.everything):
             return False
         if wanted.kinds and state.kind not in wanted.kinds:
             return False

@@ -89,6 +89,7 @@ class Bus:
                 kinds=view.kinds,
                 filters=view.filters,
                 trace=Trace(session.traceparent, session.correlation_id),
+                everything=session.everything,
             ),
         )
         now = time.monotonic()

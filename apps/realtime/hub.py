@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from apps.contracts import protocol
+from apps.contracts.access import sees_all
 from apps.contracts.bus import Active, Delivery, unpack_slots
 from apps.platform.log import Log
 from apps.realtime.session import MAX_WAITING_FRAMES, Bounded, Phase, Session
@@ -115,7 +116,15 @@ class Hub:
         """Make a session for an identified client."""
         rested = self._free and self._free[0][0] <= time.monotonic()
         slot = self._free.popleft()[1] if rested else len(self._slots)
-        made = Session(session, slot, identity.user, sorted(identity.groups), self.epoch, self._limits)
+        made = Session(
+            session,
+            slot,
+            identity.user,
+            sorted(identity.groups),
+            self.epoch,
+            self._limits,
+            everything=sees_all(identity.scopes),
+        )
         client = Client(made)
         if slot == len(self._slots):
             self._slots.append(client)
@@ -134,8 +143,11 @@ class Hub:
             self.counts.not_recovered += 1
             return None
         missed = client.session.missed(epoch, since)
-        # a token that belongs to other groups now must not go on with what the old ones were shown
-        same = client.session.groups == tuple(sorted(identity.groups))
+        # a token that may see other things now must not go on with what the old one was shown
+        same = (client.session.groups, client.session.everything) == (
+            tuple(sorted(identity.groups)),
+            sees_all(identity.scopes),
+        )
         if missed is None or not same or client.session.phase is not Phase.LIVE or client.session.frames:
             self._leave_socket(client)
             self.forget(client)

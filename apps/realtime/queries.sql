@@ -7,7 +7,7 @@ FROM entities
 WHERE deleted_at IS NULL
   AND point(lon, lat) <@ box(point(%(west)s, %(south)s), point(%(east)s, %(north)s))
   AND lon BETWEEN %(west)s AND %(east)s AND lat BETWEEN %(south)s AND %(north)s
-  AND (access_rule = 'public' OR access_owner = %(user)s
+  AND (access_rule = 'public' OR access_owner = %(user)s OR %(everything)s
        OR (access_rule = 'group' AND access_group = ANY (%(groups)s::text[])))
   AND (%(kinds)s::text[] IS NULL OR kind = ANY (%(kinds)s::text[]))
 LIMIT %(most)s

@@ -72,7 +72,7 @@ class Session:
         "changed_rev",
         "correlation_id",
         "epoch",
-        "expires_at",
+        "everything",
         "frames",
         "groups",
         "has",
@@ -98,15 +98,24 @@ class Session:
     )
 
     def __init__(
-        self, session: str, slot: int, user: str, groups: Sequence[str], epoch: str, limits: Bounded
+        self,
+        session: str,
+        slot: int,
+        user: str,
+        groups: Sequence[str],
+        epoch: str,
+        limits: Bounded,
+        *,
+        everything: bool = False,
     ) -> None:
         self.id = session
         self.slot = slot
         self.user = user
         self.groups = tuple(groups)
+        #: Above every access rule.
+        self.everything = everything
         self.epoch = epoch
         self.limits = limits
-        self.expires_at = 0.0
         self.traceparent = ""
         self.correlation_id = ""
         self.phase = Phase.IDLE

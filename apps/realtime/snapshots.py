@@ -92,7 +92,9 @@ class Snapshots:
         if self._too_soon(client):
             return
         try:
-            rows, truncated = await self._store.snapshot(session.user, session.groups, view)
+            rows, truncated = await self._store.snapshot(
+                session.user, session.groups, view, everything=session.everything
+            )
         except (*postgres.UNAVAILABLE, psycopg.Error) as error:
             self.failed += 1
             log.warning("snapshot.failed", error=f"{type(error).__name__}: {error}", session=session.id)

@@ -44,7 +44,9 @@ class SnapshotStore:
             for row in rows
         )
 
-    async def snapshot(self, user: str, groups: Sequence[str], view: View) -> tuple[list[Row], bool]:
+    async def snapshot(
+        self, user: str, groups: Sequence[str], view: View, *, everything: bool = False
+    ) -> tuple[list[Row], bool]:
         """Return what a user may see of a view, and whether there was more than one client is shown."""
         found: list[Row] = []
         complete = True
@@ -62,6 +64,7 @@ class SnapshotStore:
                         "east": east,
                         "user": user,
                         "groups": list(groups),
+                        "everything": everything,
                         "kinds": list(view.kinds) or None,
                         "most": most,
                     },

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from apps.api.entities.schemas import AccessInput, AccessView, EntityView
+from apps.contracts.access import ADMIN, may_see, sees_all
 from apps.contracts.entities import Access, EntityChanged, Trace
 from apps.platform.errors import FieldProblem, ForbiddenError, InvalidError, PreconditionError
 
@@ -15,8 +16,6 @@ if TYPE_CHECKING:
 
 READ: Final = "entities:read"
 WRITE: Final = "entities:write"
-#: Changes what others own.
-ADMIN: Final = "entities:admin"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,15 +59,12 @@ def viewport(west: float, south: float, east: float, north: float) -> Viewport:
 
 def visible(entity: EntityView, caller: Identity) -> bool:
     """Whether `caller` may know that the entity exists (the store's queries decide the same in SQL)."""
-    access = entity.access
-    if access.rule == "public" or access.owner == caller.user or ADMIN in caller.scopes:
-        return True
-    return access.rule == "group" and access.group in caller.groups
+    return may_see(entity.access, caller.user, caller.groups, everything=sees_all(caller.scopes))
 
 
 def require_writable(entity: EntityView, caller: Identity) -> None:
     """Raise unless `caller` owns the entity or may change everybody's."""
-    if entity.access.owner != caller.user and ADMIN not in caller.scopes:
+    if entity.access.owner != caller.user and not sees_all(caller.scopes):
         raise ForbiddenError(
             f"entity {entity.id} belongs to somebody else; its owner or the scope {ADMIN} may change it",
             code="entity.not_owner",
@@ -77,7 +73,7 @@ def require_writable(entity: EntityView, caller: Identity) -> None:
 
 def group_problem(access: AccessInput, caller: Identity) -> str:
     """Why `caller` can't share with that group, or nothing."""
-    if access.rule == "group" and access.group not in caller.groups and ADMIN not in caller.scopes:
+    if access.rule == "group" and access.group not in caller.groups and not sees_all(caller.scopes):
         return f"you are no member of the group {access.group}"
     return ""
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from psycopg.types.json import Jsonb
 
-from apps.api.entities.domain import ADMIN
 from apps.api.entities.schemas import AccessInput, AccessView, BulkItem, EntityView
+from apps.contracts.access import sees_all
 from apps.platform.queries import load_queries
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ async def upsert_many(
     access = [item.access if isinstance(item.access, AccessInput) else None for item in items]
     parameters = {
         "owner": caller.user,
-        "admin": ADMIN in caller.scopes,
+        "admin": sees_all(caller.scopes),
         "ids": [item.id for item in items],
         "kinds": [item.kind for item in items],
         "lats": [item.lat for item in items],
@@ -79,7 +79,7 @@ async def in_box(
         "east": east,
         "north": north,
         "user": caller.user,
-        "admin": ADMIN in caller.scopes,
+        "admin": sees_all(caller.scopes),
         "groups": sorted(caller.groups),
         "kinds": None if kinds is None else list(kinds),
         "limit": limit,

@@ -67,7 +67,7 @@ def test_messages_of_the_bus_are_as_written_down():
     assert msgspec.msgpack.decode(bus.encode(one)) == [
         "viewport", "s", 3, 7, "g", "ann", ["red"], 1.0, 2.0, 3.0, 4.0, 5.0, 30000, ["ship"],
         [{"id": "f", "name": "n", "kinds": ["ship"], "where": [{"attribute": "a", "op": "gt", "value": 1}], "owner": "ann"}],
-        {"traceparent": "tp", "correlation_id": "c"}, 1,
+        {"traceparent": "tp", "correlation_id": "c"}, 1, False,
     ]  # fmt: skip
     assert bus.decode_registration(bus.encode(one)) == one
     both = bus.Viewports([one, bus.Removal("s", 8)])

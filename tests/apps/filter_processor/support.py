@@ -52,7 +52,7 @@ def sees(wanted: Registration, state: EntityChanged | None) -> bool:
     return (
         inside
         and (not wanted.kinds or state.kind in wanted.kinds)
-        and may_see(state.access, wanted.user, wanted.groups)
+        and may_see(state.access, wanted.user, wanted.groups, everything=wanted.everything)
         and matches_any(wanted.filters, state.kind, state.attributes)
     )
 

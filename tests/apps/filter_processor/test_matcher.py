@@ -41,6 +41,7 @@ def viewports(draw: st.DrawFn):
         "east": draw(LON),
         "user": draw(USERS),
         "groups": draw(GROUPS),
+        "everything": draw(st.booleans()),
         "kinds": draw(st.lists(KINDS, unique=True).map(tuple)),
         "filters": draw(FILTERS),
         "gateway": draw(st.sampled_from(["g1", "g2"])),

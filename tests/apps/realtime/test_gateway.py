@@ -52,7 +52,9 @@ class Store:
         await self.go_on.wait()
         return (found,)
 
-    async def snapshot(self, user: str, groups: Sequence[str], view: View) -> tuple[list[Row], bool]:
+    async def snapshot(
+        self, user: str, groups: Sequence[str], view: View, *, everything: bool
+    ) -> tuple[list[Row], bool]:
         self.reads += 1
         await asyncio.sleep(0)
         return [Row("a", 1, b'{"id":"a","version":1}')], False

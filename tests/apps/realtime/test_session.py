@@ -342,14 +342,16 @@ def test_two_missed_pings_are_death():
     assert beat.missed == 2
 
 
-@pytest.mark.parametrize("count", [0, 1])
-async def test_resume_needs_the_same_groups(count: int):
-    """A token of other groups starts anew: the old session showed what these may not see."""
+@pytest.mark.parametrize(
+    ("groups", "scopes", "resumes"), [((), (), True), (("red",), (), False), ((), ("entities:admin",), False)]
+)
+async def test_resume_needs_the_same_rights(groups: tuple[str, ...], scopes: tuple[str, ...], resumes: bool):
+    """A token that may see other things starts anew: the old session showed what this one may not see."""
     subject = hub()
     client, _ = opened(subject)
     await subject.flush()
     subject.detach(client, client.send)
-    groups = frozenset({"red"} if count else ())
-    resumed = subject.resume("s", Identity("ann", groups), subject.epoch, client.session.seq)
-    assert (resumed is None) == bool(count)
-    assert ("s" in subject.clients) == (not count)
+    token = Identity("ann", frozenset(groups), frozenset(scopes))
+    resumed = subject.resume("s", token, subject.epoch, client.session.seq)
+    assert (resumed is not None) == resumes
+    assert ("s" in subject.clients) == resumes
