@@ -124,7 +124,7 @@ class CacheConfig(Model):
     node_type: str = Field(default="cache.t4g.small", pattern=r"^cache\.[a-z0-9]+\.[0-9a-z]+$")
     engine_version: Literal["7.2", "8.0", "8.1", "8.2"] = Field(
         default="8.1",
-        description="follow AWS when it has upgraded the minor by itself: back to an older one is a replacement",
+        description="follow AWS when it has upgraded the minor itself: an older one is a replacement",
     )
     replicas: int | None = Field(
         default=None, ge=0, le=5, description="none: by availability, 0 for pilot and 1 for ha"

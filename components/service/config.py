@@ -96,8 +96,8 @@ class BuildConfig(Model):
     generation: int = Field(
         default=1,
         ge=1,
-        description="raise it to build the same files again: a tag is pushed once, so files that return to an "
-        "earlier state (a revert) need a new one",
+        description="raise it to build the same files again: a tag is pushed once, so files that return "
+        "to an earlier state (a revert) need a new one",
     )
 
 

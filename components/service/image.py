@@ -37,8 +37,8 @@ class ImageBuild(Component):
     """An ECR repository and one build of the apps' image, tagged with the hash of its context.
 
     The reference is computed, not read from the build, so that task definitions are known at preview; tags
-    are immutable, and a changed context is a new tag, a new build and a new task definition revision. A context
-    that returns to an earlier state asks for a tag that ECR has and refuses: raise `generation`.
+    are immutable, and a changed context is a new tag, a new build and a new task definition revision. A
+    context that returns to an earlier state asks for a tag that ECR has and refuses: raise `generation`.
     `awsx.ecr.Image` names its build resource after the tag. Lifecycle: the last 30 images stay, so that a
     rollback finds its image (https://docs.aws.amazon.com/AmazonECR/latest/userguide/LifecyclePolicies.html).
     """
