@@ -9,6 +9,7 @@ import hashlib
 import os
 import secrets
 import shutil
+import time
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Self
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 VERSION = 1
 MIN_FREE_BYTES = 512 * 1024 * 1024
 """initdb writes 40 MB, the write-ahead log up to 256 MB, logs and queues the rest."""
+LOOK_SECONDS = 0.3
+"""How long a lock may be somebody's short look rather than a running stack."""
 WIPE_HINT = "run `slipway down --wipe` to start with empty state"
 OUTSIDE = Path("/var/lib/slipway")
 """Where servers of root keep their data when the project lies in a folder that only root may enter."""
@@ -109,18 +112,20 @@ class State:
             handle = path.open("a+", encoding="utf-8")
         except OSError as problem:
             raise self.explain(problem) from problem
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as problem:
-            handle.seek(0)
-            holder = handle.read().strip() or "unknown"
-            handle.close()
-            raise LabError(
-                f"the state folder {self.home} is in use",
-                cause=f"process {holder} holds it",
-                hint="run `slipway down` first, or set SLIPWAY_HOME to another folder",
-                code="state-in-use",
-            ) from problem
+        # `held` takes the lock for a moment to look: that must not make a start fail
+        until = time.monotonic() + LOOK_SECONDS
+        while not _taken(handle):
+            if time.monotonic() > until:
+                handle.seek(0)
+                holder = handle.read().strip() or "unknown"
+                handle.close()
+                raise LabError(
+                    f"the state folder {self.home} is in use",
+                    cause=f"process {holder} holds it",
+                    hint="run `slipway down` first, or set SLIPWAY_HOME to another folder",
+                    code="state-in-use",
+                )
+            time.sleep(0.02)
         handle.truncate(0)
         handle.write(str(os.getpid()))
         handle.flush()
@@ -201,6 +206,14 @@ def write_private(path: Path, text: str) -> None:
     with os.fdopen(descriptor, "w", encoding="utf-8") as handle:
         handle.write(text)
     fresh.replace(path)
+
+
+def _taken(handle: IO[str]) -> bool:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def held(home: Path) -> bool:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -34,6 +36,15 @@ def test_lock_ends_with_its_process(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "home")], check=False)
     assert done.returncode == -9
     State(tmp_path / "home").open().close()
+
+
+def test_a_look_does_not_stop_a_start(tmp_path: Path) -> None:
+    """Whoever asks whether the folder is held has its lock for a moment; a start outlasts that."""
+    State(tmp_path / "home").open().close()
+    with (tmp_path / "home" / "lock").open() as look:
+        fcntl.flock(look, fcntl.LOCK_EX)
+        threading.Timer(0.1, fcntl.flock, (look, fcntl.LOCK_UN)).start()
+        State(tmp_path / "home").open().close()
 
 
 @pytest.mark.parametrize("found", ["0", "99", "", "garbage"])
