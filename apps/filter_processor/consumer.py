@@ -144,7 +144,7 @@ class Consumer:
         begun = time.monotonic()
         count = 0
         if not self.loaded.is_set():
-            async for changes in self._store.every():
+            async for changes in self._store.every(self._catch_up_ms / 1000):
                 for change in changes:
                     self._newest = max(self._newest, change.changed_at)
                     self._engine.learn(change)

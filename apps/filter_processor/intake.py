@@ -130,8 +130,9 @@ class Intake:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Sweep expired registrations, and load all again when something was missed."""
+        stopping = asyncio.ensure_future(stop.wait())
         while not stop.is_set():
-            await asyncio.wait((asyncio.ensure_future(stop.wait()),), timeout=SWEEP_SECONDS)
+            await asyncio.wait((stopping,), timeout=SWEEP_SECONDS)
             try:
                 if self._reload.is_set():
                     await self._load_again()

@@ -26,9 +26,9 @@ class EntityStore:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
-    def every(self) -> AsyncGenerator[list[EntityChanged]]:
-        """Yield all live entities in batches."""
-        return self._stream("every", {})
+    def every(self, deleted_within: float) -> AsyncGenerator[list[EntityChanged]]:
+        """Yield all live entities in batches, and what was deleted within so many seconds."""
+        return self._stream("every", {"deleted_within": deleted_within})
 
     def since(self, milliseconds: int) -> AsyncGenerator[list[EntityChanged]]:
         """Yield what changed since a moment (milliseconds since the epoch), oldest first, with deletions."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -72,6 +73,8 @@ class SnapshotStore:
                 complete = complete and cursor.rowcount < most
                 while rows := await cursor.fetchmany(_CHUNK):
                     found += [row for row in (_row(values, view.filters) for values in rows) if row]
+                    # the rows are here already: fetching them lets nothing else run
+                    await asyncio.sleep(0)
         truncated = not complete or len(found) > self._max_entities
         return found[: self._max_entities], truncated
 

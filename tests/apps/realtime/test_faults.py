@@ -128,3 +128,16 @@ async def test_duplicated_and_reordered_entries_change_nothing(world: World):
     await client.holds({"a": back.version})
     await client.quiet()
     assert [operation for operation, _, _ in client.applied].count("remove") == 0
+
+
+async def test_a_late_message_does_not_bring_a_deleted_entity_back(world: World):
+    """A processor that starts after the deletion knows it, also when a relay sends the former state again."""
+    old = world.write("ghost", 46.0, 8.0, announce=False)
+    world.write("ghost", 46.0, 8.0, deleted=True, announce=False)
+    gateway, _ = await world.pair()
+    client = await world.client(gateway)
+    await client.look_at(*ALPS)
+    world.announce(old)
+    world.write("a", 46.0, 8.0)
+    await client.holds({"a": 1})
+    assert {entity for _, entity, _ in client.applied} == {"a"}
