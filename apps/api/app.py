@@ -17,6 +17,7 @@ from apps.api.filters.service import FilterService
 from apps.api.headers import SecurityHeadersMiddleware
 from apps.api.limits import CallerMiddleware, Limits
 from apps.api.params import Caller
+from apps.api.requests import RequestLogMiddleware
 from apps.contracts.entities import ENTITY_FIELD
 from apps.platform import errors, health, postgres
 from apps.platform.auth import Identity, TokenVerifier
@@ -82,7 +83,8 @@ async def build(settings: ApiSettings, state: Health) -> AsyncGenerator[Applicat
             verifier=TokenVerifier(settings),
             limits=Limits(settings, RateLimiter(redis)),
         )
-        yield Application(SecurityHeadersMiddleware(TelemetryMiddleware(app)), services=[relay])
+        traced = TelemetryMiddleware(RequestLogMiddleware(app))
+        yield Application(SecurityHeadersMiddleware(traced), services=[relay])
 
 
 def create_app(

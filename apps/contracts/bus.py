@@ -92,6 +92,7 @@ class Removal(msgspec.Struct, frozen=True, array_like=True, tag="removal"):
 
     session: str
     rev: int
+    trace: Trace = Trace()
 
 
 class Viewports(msgspec.Struct, frozen=True):

@@ -8,7 +8,9 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec import Meta
 
-#: Redis channel on which the id of a user is published when one of their filters changed.
+from apps.contracts.entities import Trace
+
+#: Redis channel of encoded `FiltersChanged`.
 FILTERS_CHANNEL: Final = "filters:changed"
 
 MAX_KINDS: Final = 50
@@ -42,6 +44,27 @@ class SavedFilter(msgspec.Struct, frozen=True):
     kinds: tuple[str, ...] = ()
     where: tuple[Condition, ...] = ()
     owner: str = ""
+
+
+class FiltersChanged(msgspec.Struct, frozen=True, array_like=True):
+    """A user saved, replaced or deleted a filter: their views read their filters again."""
+
+    user: str
+    trace: Trace = Trace()
+    v: int = 1
+
+
+_changed = msgspec.msgpack.Decoder(FiltersChanged)
+
+
+def encode_changed(change: FiltersChanged) -> bytes:
+    """Encode for the channel (MessagePack)."""
+    return msgspec.msgpack.encode(change)
+
+
+def decode_changed(data: bytes) -> FiltersChanged:
+    """Decode what arrives on the channel; raises `msgspec.MsgspecError`."""
+    return _changed.decode(data)
 
 
 def matches(saved: SavedFilter, kind: str, attributes: dict[str, Any]) -> bool:

@@ -192,9 +192,15 @@ class Resync(_Server, frozen=True, tag="resync"):
 class ServerPing(_Server, frozen=True, tag="ping"):
     """The heartbeat; the client answers `pong`."""
 
+    traceparent: str = ""
+    correlation_id: str = ""
+
 
 class ServerPong(_Server, frozen=True, tag="pong"):
     """The answer to the client's `ping`."""
+
+    traceparent: str = ""
+    correlation_id: str = ""
 
 
 class ErrorFrame(_Server, frozen=True, tag="error"):

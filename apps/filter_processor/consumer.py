@@ -215,8 +215,18 @@ class Consumer:
 
     def _apply(self, change: entities.EntityChanged) -> None:
         self._newest = max(self._newest, change.changed_at)
+        messages = 0
         for gateway, item in self._engine.apply(change, now_ms()):
             self._publisher.add(gateway, item)
+            messages += 1
+        log.debug(
+            "change.matched",
+            entity=change.id,
+            version=change.version,
+            messages=messages,
+            traceparent=change.trace.traceparent,
+            correlation_id=change.trace.correlation_id,
+        )
 
 
 def _entries(answer: Any) -> list[tuple[bytes, dict[bytes, bytes]]]:

@@ -77,7 +77,7 @@ class Intake:
         for shard in shards:
             order = self._orders[shard]
             for one in self._matcher.of_shard(shard):
-                self._publisher.active(one.gateway, order, one.slot, one.rev, fresh=False)
+                self._publisher.active(one, order, fresh=False)
 
     async def _load(self, shards: Iterable[int]) -> None:
         held = list(shards)
@@ -126,7 +126,7 @@ class Intake:
             order = self._orders.get(bus.shard_of(item.user))
             if order is not None:
                 fresh = self._matcher.put(item, now)
-                self._publisher.active(item.gateway, order, item.slot, item.rev, fresh=fresh)
+                self._publisher.active(item, order, fresh=fresh)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Sweep expired registrations, and load all again when something was missed."""

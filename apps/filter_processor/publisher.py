@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from apps.contracts import bus
 from apps.contracts.bus import Active, Delivery, Item
+from apps.contracts.entities import Trace
 from apps.platform.log import Log
 from apps.platform.redis import UNAVAILABLE, RedisError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from apps.contracts.bus import Registration
     from apps.platform.redis import Redis
 
 log = Log("slipway.publisher")
@@ -23,6 +25,7 @@ log = Log("slipway.publisher")
 MESSAGE_BYTES: Final = 1_000_000
 #: What an item costs beside its body and its slots.
 _ITEM_BYTES: Final = 96
+_NO_TRACE: Final = Trace()
 #: Pause after a failed publish: the outage is not made worse by asking as fast as possible.
 RETRY_SECONDS: Final = 0.2
 
@@ -33,6 +36,8 @@ class _Outgoing:
     active: dict[int, list[tuple[int, int, bool]]] = field(
         default_factory=dict[int, list[tuple[int, int, bool]]]
     )
+    #: Of the newest registration that is acknowledged.
+    trace: Trace = _NO_TRACE
 
 
 class Publisher:
@@ -71,9 +76,11 @@ class Publisher:
         if self._bytes >= self._max_bytes:
             self._room.clear()
 
-    def active(self, gateway: str, order: int, slot: int, rev: int, *, fresh: bool) -> None:
+    def active(self, one: Registration, order: int, *, fresh: bool) -> None:
         """Acknowledge a session with the next tick, after what was matched before it."""
-        self._of(gateway).active.setdefault(order, []).append((slot, rev, fresh))
+        work = self._of(one.gateway)
+        work.active.setdefault(order, []).append((one.slot, one.rev, fresh))
+        work.trace = one.trace
 
     def _of(self, gateway: str) -> _Outgoing:
         self._work.set()
@@ -119,10 +126,15 @@ class Publisher:
         for item in work.items:
             size += len(item.body) + len(item.slots) + _ITEM_BYTES
             if chunk and size > MESSAGE_BYTES:
-                yield bus.encode(Delivery(self._processor, at, chunk))
+                yield self._delivery(at, chunk)
                 chunk, size = [], len(item.body) + len(item.slots) + _ITEM_BYTES
             chunk.append(item)
         if chunk:
-            yield bus.encode(Delivery(self._processor, at, chunk))
+            yield self._delivery(at, chunk)
         for order, sessions in work.active.items():
-            yield bus.encode(Active(self._processor, order, sessions))
+            yield bus.encode(Active(self._processor, order, sessions, work.trace))
+
+    def _delivery(self, at: int, items: list[Item]) -> bytes:
+        # each item has its own trace; the envelope that of the newest
+        trace = next((item.trace for item in reversed(items) if item.trace.traceparent), _NO_TRACE)
+        return bus.encode(Delivery(self._processor, at, items, trace))

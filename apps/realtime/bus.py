@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import msgspec
 
-from apps.contracts import bus
+from apps.contracts import bus, filters
 from apps.contracts.bus import Active, Registration, Removal, Viewports
 from apps.contracts.entities import Trace
-from apps.contracts.filters import FILTERS_CHANNEL
+from apps.contracts.filters import FILTERS_CHANNEL, FiltersChanged
 from apps.platform.log import Log
 from apps.platform.redis import UNAVAILABLE, RedisError
 from apps.realtime.session import Phase
@@ -88,7 +88,7 @@ class Bus:
                 ttl_ms=int(self._ttl * 1000),
                 kinds=view.kinds,
                 filters=view.filters,
-                trace=Trace(session.traceparent, session.correlation_id),
+                trace=_trace_of(session),
                 everything=session.everything,
             ),
         )
@@ -102,7 +102,7 @@ class Bus:
         self._renew_at.pop(session.id, None)
         self._waiting_since.pop(session.id, None)
         if session.rev:
-            self._put(session, Removal(session.id, session.rev))
+            self._put(session, Removal(session.id, session.rev, _trace_of(session)))
 
     def again(self, clients: Iterable[Client]) -> None:
         """Register sessions once more: what is known of them may be gone."""
@@ -176,7 +176,7 @@ class Bus:
             if absent:
                 pipeline.hdel(key, *absent)
             # after the hash: who loads it and follows the channel misses nothing
-            pipeline.publish(bus.viewports_channel(shard), bus.encode(Viewports(items)))
+            pipeline.publish(bus.viewports_channel(shard), bus.encode(Viewports(items, items[-1].trace)))
         try:
             await pipeline.execute()
         except BaseException:
@@ -190,12 +190,12 @@ class Bus:
 
     def message(self, channel: bytes, data: bytes) -> None:
         """Take what arrives on the subscriber's connection."""
-        if channel == FILTERS_CHANNEL.encode():
-            self.filters_changed(data.decode(errors="replace"))
-            return
-        if channel != self._channel:
-            return
         try:
+            if channel == FILTERS_CHANNEL.encode():
+                self._filters_changed(filters.decode_changed(data))
+                return
+            if channel != self._channel:
+                return
             message = bus.decode_gateway(data)
             if isinstance(message, Active):
                 self._hub.active(message)
@@ -206,6 +206,15 @@ class Bus:
         except (msgspec.MsgspecError, ValueError):
             self.undecodable += 1
             log.exception("bus.undecodable", bytes=len(data))
+
+    def _filters_changed(self, change: FiltersChanged) -> None:
+        log.debug(
+            "filters.changed",
+            user=change.user,
+            traceparent=change.trace.traceparent,
+            correlation_id=change.trace.correlation_id,
+        )
+        self.filters_changed(change.user)
 
     def _answered(self, slot: int) -> None:
         client = self._hub.at(slot)
@@ -220,3 +229,7 @@ class Bus:
             self.again(concerned)
             for user in list(self._hub.by_user):
                 self.filters_changed(user)
+
+
+def _trace_of(session: Session) -> Trace:
+    return Trace(session.traceparent, session.correlation_id)

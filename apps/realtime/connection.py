@@ -158,7 +158,7 @@ class Connection:
             if self._heartbeat.missed >= 2:
                 self.close(Close.TIMEOUT, "heartbeat.missed")
                 return
-            self._gateway.hub.send(self.client, _PING)
+            self._gateway.hub.send(self.client, protocol.encode(protocol.ServerPing(*_trace_of(self.client))))
 
     # --- frames ---------------------------------------------------------------------------------------
 
@@ -182,7 +182,7 @@ class Connection:
         elif isinstance(frame, Viewport):
             await self._look_at(self.client, frame)
         elif isinstance(frame, Ping):
-            self._gateway.hub.send(self.client, _PONG)
+            self._gateway.hub.send(self.client, protocol.encode(protocol.ServerPong(*_trace_of(self.client))))
 
     async def _identify(self, frame: Identify) -> None:
         if self.client is not None:
@@ -216,6 +216,8 @@ class Connection:
         client.send, client.close, client.sending = self._send, self.close, None
         session.frames.extend((protocol.encode(welcome), *missed))
         hub.touch(client)
+        with telemetry.use(self._trace):
+            log.info("session.opened", session=session.id, user=session.user, recovered=resumed is not None)
 
     async def _look_at(self, client: Client, frame: Viewport) -> None:
         session = client.session
@@ -248,11 +250,9 @@ class Connection:
         return found
 
     def _complain(self, client: Client, code: str, message: str, hint: str) -> None:
-        frame = protocol.ErrorFrame(
-            code, message, hint, client.session.traceparent, client.session.correlation_id
-        )
+        frame = protocol.ErrorFrame(code, message, hint, *_trace_of(client))
         self._gateway.hub.send(client, protocol.encode(frame))
 
 
-_PING: Final = protocol.encode(protocol.ServerPing())
-_PONG: Final = protocol.encode(protocol.ServerPong())
+def _trace_of(client: Client) -> tuple[str, str]:
+    return client.session.traceparent, client.session.correlation_id

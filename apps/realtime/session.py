@@ -23,9 +23,6 @@ MAX_WAITING_FRAMES: Final = 64
 _ITEM_BYTES: Final = 64
 
 
-_NO_TRACE: Final = Trace()
-
-
 class Phase(IntEnum):
     """How far a session is; changes are taken from LOADING on."""
 
@@ -210,7 +207,8 @@ class Session:
         """Tell the client that a snapshot will follow."""
         self.seq += 1
         self.forget_ring()
-        self.frames.append(protocol.encode(protocol.Resync(self.epoch, self.seq)))
+        frame = protocol.Resync(self.epoch, self.seq, self.traceparent, self.correlation_id)
+        self.frames.append(protocol.encode(frame))
 
     def show(self, rows: Sequence[Row], at: int, *, truncated: bool) -> None:
         """Take a snapshot: as a frame that replaces everything, or as the operations that differ."""
@@ -243,7 +241,8 @@ class Session:
         """Return the frame with everything pending that the client does not have yet, or None."""
         operations: list[bytes] = []
         has = self.has
-        trace = _NO_TRACE
+        # what was read again from the database has no trace: it comes under the session's
+        trace = Trace(self.traceparent, self.correlation_id)
         for item in self.pending.values():
             version = has.get(item.id)
             if item.removed:

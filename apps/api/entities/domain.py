@@ -125,5 +125,10 @@ def changed(entity: EntityView, trace: TraceContext | None, *, deleted: bool = F
         attributes=entity.attributes,
         access=Access(rule=access.rule, owner=access.owner, group=access.group),
         deleted=deleted,
-        trace=Trace() if trace is None else Trace(trace.traceparent, trace.correlation_id),
+        trace=trace_of(trace),
     )
+
+
+def trace_of(trace: TraceContext | None) -> Trace:
+    """The trace as messages carry it."""
+    return Trace() if trace is None else Trace(trace.traceparent, trace.correlation_id)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import secrets
 from typing import TYPE_CHECKING, Final
 
+from apps.api.entities.domain import trace_of
 from apps.api.filters import store
-from apps.contracts.filters import FILTERS_CHANNEL, SavedFilter
+from apps.contracts.filters import FILTERS_CHANNEL, FiltersChanged, SavedFilter, encode_changed
+from apps.platform import telemetry
 from apps.platform.errors import ConflictError, NotFoundError
 from apps.platform.outbox import channel, enqueue
 from apps.platform.postgres import transaction
@@ -73,7 +75,8 @@ class FilterService:
 
 
 async def _announce(connection: Connection, caller: Identity) -> None:
-    await enqueue(connection, _DESTINATION, [caller.user.encode()])
+    change = FiltersChanged(caller.user, trace_of(telemetry.current()))
+    await enqueue(connection, _DESTINATION, [encode_changed(change)])
 
 
 def _found(found: FilterView | None, filter_id: str) -> FilterView:

@@ -12,6 +12,7 @@ from litestar import Litestar
 
 from apps.api import console
 from apps.api.headers import SecurityHeadersMiddleware
+from apps.contracts.filters import decode_changed
 from apps.platform.errors import exception_handlers
 from apps.platform.health import State
 from tests.apps.api.conftest import eventually
@@ -148,7 +149,7 @@ async def test_filter_changes_are_announced(api: Api, valkey: Any) -> None:
         assert await heard.get_message(timeout=5)
         await api.client.post("/v1/filters", json={"name": "x"}, headers=api.headers("zoe"))
         message = await eventually(lambda: heard.get_message(ignore_subscribe_messages=True, timeout=0.1))
-        assert message["data"] == b"zoe"
+        assert decode_changed(message["data"]).user == "zoe"
 
 
 async def test_concurrent_writers_get_consecutive_versions(api: Api) -> None:

@@ -11,7 +11,13 @@ from hypothesis import strategies as st
 
 from apps.contracts import bus, protocol
 from apps.contracts.entities import Access, EntityChanged, Trace
-from apps.contracts.filters import Condition, SavedFilter
+from apps.contracts.filters import (
+    Condition,
+    FiltersChanged,
+    SavedFilter,
+    decode_changed,
+    encode_changed,
+)
 from apps.contracts.protocol import Close, FrameError, Viewport, bounds_of, decode_client
 
 ENTITY = protocol.encode_entity(
@@ -72,6 +78,17 @@ def test_messages_of_the_bus_are_as_written_down():
     assert bus.decode_registration(bus.encode(one)) == one
     both = bus.Viewports([one, bus.Removal("s", 8)])
     assert bus.decode_viewports(bus.encode(both)) == both
+    removal = bus.Removal("s", 8, Trace("tp", "c"))
+    assert msgspec.msgpack.decode(bus.encode(bus.Viewports([removal], removal.trace))) == {
+        "items": [["removal", "s", 8, {"traceparent": "tp", "correlation_id": "c"}]],
+        "trace": {"traceparent": "tp", "correlation_id": "c"},
+        "v": 1,
+    }
+    edit = FiltersChanged("ann", Trace("tp", "c"))
+    assert msgspec.msgpack.decode(encode_changed(edit)) == [
+        "ann", {"traceparent": "tp", "correlation_id": "c"}, 1,
+    ]  # fmt: skip
+    assert decode_changed(encode_changed(edit)) == edit
     active = bus.Active("p", 9, [(3, 7, False)])
     assert msgspec.msgpack.decode(bus.encode(active)) == ["active", "p", 9, [[3, 7, False]], {}, 1]
     delivery = bus.Delivery("p", 5, [bus.Item("a", 3, False, b"{}", bus.pack_slots([1, 258]))])

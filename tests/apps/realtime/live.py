@@ -26,7 +26,7 @@ from psycopg.types.json import Jsonb
 
 from apps.contracts import entities
 from apps.contracts.entities import ENTITY_FIELD, ENTITY_STREAM, Access, EntityChanged, Trace
-from apps.contracts.filters import FILTERS_CHANNEL
+from apps.contracts.filters import FILTERS_CHANNEL, FiltersChanged, encode_changed
 
 if TYPE_CHECKING:
     from lab.issuer import Issuer
@@ -295,7 +295,7 @@ class World:
                ON CONFLICT (id) DO UPDATE SET kinds = excluded.kinds, conditions = excluded.conditions""",
             (filter_id, owner, kinds, Jsonb(where)),
         )
-        self.redis.publish(FILTERS_CHANNEL, owner)
+        self.redis.publish(FILTERS_CHANNEL, encode_changed(FiltersChanged(owner)))
 
     async def close(self) -> None:
         """End everything this test started."""
