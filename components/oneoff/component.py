@@ -96,12 +96,23 @@ class OneOffTask(Component):
                     "logGroup": self.log_group_name,
                 }
             ),
-            triggers={"taskDefinition": self.task_definition.arn},
+            triggers=self._triggers(),
             opts=self.child(depends_on=[network, cluster, *self.task.depends_on, *depends_on]),
         )
         self.register_outputs(
             {"taskDefinition": self.task_definition.arn, "logGroupName": self.log_group_name}
         )
+
+    def _triggers(self) -> dict[str, pulumi.Input[str]]:
+        """What makes it run again: a revision of the task, or a new value of a parameter that it reads.
+
+        A task reads parameters when it starts, so a changed password alone would never reach it.
+        """
+        triggers: dict[str, pulumi.Input[str]] = {"taskDefinition": self.task_definition.arn}
+        for each in self.task.link.depends_on:
+            if isinstance(each, aws.ssm.Parameter):
+                triggers[each.pulumi_resource_name] = each.version.apply(str)
+        return triggers
 
     def _runner(self, cluster: Cluster, key: Key) -> aws.lambda_.Function:
         """The Lambda with its log group and a role that may run this one task in this one cluster."""

@@ -80,6 +80,20 @@ class StackConfig(Model):
             raise ValueError(f"{'; '.join(missing)}. hint: add the missing keys, or leave the tier out")
         return self
 
+    @model_validator(mode="after")
+    def _ha_outlives_a_zone(self) -> StackConfig:
+        """What is alone in a zone goes down with it, whatever else is there twice."""
+        if self.availability != "ha":
+            return self
+        alone: list[str] = []
+        if self.network and self.network.nat == "single":
+            alone.append("network.nat is single; allowed: per_zone")
+        if self.data and self.data.cache and self.data.cache.replicas == 0:
+            alone.append("data.cache.replicas is 0; allowed: 1 to 5")
+        if alone:
+            raise ValueError(f"availability is ha, but {'; '.join(alone)}. hint: or availability: pilot")
+        return self
+
     def context(self, project: str, stack: str) -> Context:
         """The context that every component takes its names, ARNs and tags from."""
         return Context(

@@ -60,6 +60,7 @@ OUTPUTS: dict[str, dict[str, Any]] = {
         "primaryEndpointAddress": "{name}.cache.example.com"
     },
     "aws:iam/role:Role": {"arn": "arn:aws:iam::111111111111:role/{name}"},
+    "aws:ssm/parameter:Parameter": {"version": 1},
     "aws:kms/key:Key": {"keyId": "00000000-0000-4000-8000-000000000000"},
     "aws:lb/loadBalancer:LoadBalancer": {
         "dnsName": "{name}.elb.example.com",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pulumi_aws as aws
 import pytest
 from pydantic import SecretStr
 from pydantic_settings import BaseSettings
@@ -160,6 +161,11 @@ def program(timeout: int = 780) -> None:
         name="db",
         secrets={"JOB_PASSWORD": CTX.parameter_arn("/slipway/dev/data/job-password")},
         kms_aliases=(key.alias,),
+        depends_on=(
+            aws.ssm.Parameter(
+                "job-password", name="/slipway/dev/data/job-password", type="SecureString", value="x"
+            ),
+        ),
     )
     OneOffTask(
         "job",
@@ -205,16 +211,19 @@ def test_the_runner_may_run_this_task_only(mode: str) -> None:
     }
 
 
-def test_each_revision_runs_once() -> None:
-    """The invocation is triggered by the task definition's revision, and passes on where to run it."""
+def test_each_revision_and_each_new_parameter_runs_once() -> None:
+    """The invocation is triggered by the task's revision and what it reads, and passes on where to run it."""
     done = run(program, mode="resolved").one("Invocation")
     arn = "arn:aws:ecs:us-east-1:111111111111:task-definition/job:1"
-    assert done.inputs["triggers"] == {"taskDefinition": arn}
+    assert done.inputs["triggers"] == {"taskDefinition": arn, "job-password": "1"}
     event = json.loads(done.inputs["input"])
     assert event["taskDefinition"] == arn
     assert event["subnets"] == ["network-private-a-id", "network-private-b-id"]
     assert event["logGroup"] == "/slipway/dev/jobs/job"
-    assert run(program).one("Invocation").inputs["triggers"] == {"taskDefinition": UNKNOWN}
+    assert run(program).one("Invocation").inputs["triggers"] == {
+        "taskDefinition": UNKNOWN,
+        "job-password": UNKNOWN,
+    }
 
 
 def test_the_handler_is_what_the_lab_recognises() -> None:

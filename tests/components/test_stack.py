@@ -250,6 +250,21 @@ def test_every_tier_is_optional_but_stands_on_something() -> None:
         parse({**GOOD, "slipway:data": {}}, file="f", stack="dev")
 
 
+def test_ha_is_not_said_of_what_stands_in_one_zone() -> None:
+    """One NAT gateway, a cache without a replica: both are named with what is allowed."""
+    config = {
+        **GOOD,
+        "slipway:availability": "ha",
+        "slipway:network": {"nat": "single"},
+        "slipway:data": {"cache": {"replicas": 0}},
+    }
+    with pytest.raises(StackConfigError) as caught:
+        parse(config, file="f", stack="dev")
+    for words in ("network.nat is single; allowed: per_zone", "data.cache.replicas is 0"):
+        assert words in str(caught.value)
+    assert parse({**config, "slipway:availability": "pilot"}, file="f", stack="dev").data
+
+
 def test_a_domain_without_certificate_names_both_ways() -> None:
     """Neither zone nor certificate: the message names domain.zone and domain.certificate_arn."""
     realtime = {
