@@ -82,6 +82,7 @@ def compose(
     engine = monitor or _monitor(project, stack, mode, creator)
 
     async def main() -> None:
+        asyncio.get_running_loop().set_exception_handler(_unretrieved)
         if getattr(engine.creator, "instant", False):
             asyncio.get_running_loop().set_default_executor(_Inline(max_workers=1))
         pulumi_config.set_all_config(dict(config or {}), secret_keys or [])
@@ -97,6 +98,14 @@ def compose(
     except Exception as error:
         raise _explain(error, root, stack) from error
     return engine.graph()
+
+
+def _unretrieved(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """One failure ends a program, and every output that waited for it holds it too: it is told once."""
+    if str(context.get("message")).endswith("exception was never retrieved"):
+        _LOG.debug("%s", context["message"], exc_info=context.get("exception"))
+    else:
+        loop.default_exception_handler(context)
 
 
 @contextlib.contextmanager
