@@ -15,7 +15,7 @@ from lab.errors import EXIT_FINDINGS, EXIT_OK, EXIT_TIMEOUT, LabError
 from lab.run.home import StatusFile, stack_home
 from lab.run.progress import table
 from lab.servers.keeper import start_time
-from lab.servers.state import held, wipe
+from lab.servers.state import State, held, wipe
 
 if TYPE_CHECKING:
     from lab.output import Output
@@ -37,12 +37,15 @@ def up(options: Options, words: list[str], output: Output) -> int:
             hint="slipway ps, or slipway down",
             code="state-in-use",
         )
-    status.path.unlink(missing_ok=True)
-    log = status.home / "run" / "up.log"
-    log.parent.mkdir(parents=True, exist_ok=True)
+    # what is wrong with the folder is told here and now; it is closed to others from its first moment
+    with State(status.home) as folder:
+        status.path.unlink(missing_ok=True)
+        log = folder.run / "up.log"
+    # quiet: services write logs of their own, of bounded size
+    words = [*words, "--quiet", "--no-progress", "--no-color"]
     with log.open("wb") as sink:
         child = subprocess.Popen(
-            [sys.executable, "-m", "lab.cli", *words, "--no-progress", "--no-color"],
+            [sys.executable, "-m", "lab.cli", *words],
             stdin=subprocess.DEVNULL,
             stdout=sink,
             stderr=sink,
