@@ -47,6 +47,17 @@ class Services:
         self._loop = asyncio.get_running_loop()
         self._names: set[str] = set()
 
+    def check_replicas(self) -> None:
+        """A wish for a service that the stack does not have is a mistake, not a wish to be ignored."""
+        unknown = sorted(set(self._owner.options.replicas) - self._names - {""})
+        if unknown:
+            raise LabError(
+                f"--replicas names no service of this stack: {', '.join(unknown)}",
+                cause=f"the stack has: {', '.join(sorted(self._names)) or 'none'}",
+                hint="slipway up --replicas NAME=NUMBER with one of these",
+                code="usage",
+            )
+
     def start_service(self, service: Resource, task: TaskDefinition) -> None:
         """One process per replica, with its targets in the groups that the service names."""
         base = task.container

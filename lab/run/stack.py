@@ -166,6 +166,7 @@ class LocalStack:
     async def _make(self) -> None:
         """Servers and program at the same time: most of both is waiting and importing."""
         config = _config(self.options)
+        services = Services(self)
         world = self.world = World(
             project=config["project"],
             stack=self.options.stack,
@@ -173,7 +174,7 @@ class LocalStack:
             region=config["region"],
             memory=Memory(self.folder),
             routes=self.front.routes,
-            processes=Services(self),
+            processes=services,
         )
         self.front.own.update(own_pages(self._issuer, self.url, self.options.stack))
         for name in SERVERS:
@@ -193,6 +194,7 @@ class LocalStack:
             if starting.done():
                 starting.result()
             self.graph = self._synth.result()
+            services.check_replicas()
         except BaseException:
             world.stopping.set()
             starting.cancel()
