@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import atexit
 import contextlib
+import gc
 import importlib
 import os
 import sys
@@ -36,6 +38,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     # Pulumi's AWS package takes 10 s to import from source: its bytecode is kept, whatever the shell prefers
     sys.dont_write_bytecode = False
+    # and its 20,000 classes are not searched for garbage once more at the end: that took a second
+    atexit.register(gc.freeze)
     # until the flags are parsed, their looks are read off the words: a usage error must honour --json too
     output = Output(json="--json" in words, color=False if "--no-color" in words else None)
     try:
