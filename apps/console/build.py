@@ -93,7 +93,8 @@ def _npm(node: Node, *words: str, **more: str) -> None:
     done = subprocess.run(
         [*node.npm, *words],
         cwd=FOLDER,
-        env={**node.environment(), **more},
+        # npm would leave its compiled code in the machine's /tmp
+        env={**node.environment(), "NODE_DISABLE_COMPILE_CACHE": "1", **more},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
