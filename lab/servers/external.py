@@ -103,7 +103,13 @@ def redis(url: str) -> Redis:
     )
 
 
-def check_postgres(server: PostgresServer) -> None:
+def _reason(problem: Exception) -> str:
+    """What the client said; a connection that our front closed at once is one that it could not pass on."""
+    words = str(problem).strip()
+    return "nothing answers there" if "closed" in words.lower() else words
+
+
+def check_postgres(server: PostgresServer, address: str) -> None:
     """It answers, lets us in, and is new enough."""
     import psycopg  # noqa: PLC0415 — only with a server of the user's
 
@@ -113,7 +119,7 @@ def check_postgres(server: PostgresServer) -> None:
     except psycopg.Error as problem:
         raise LabError(
             f"the PostgreSQL of {DATABASE} refused a connection",
-            cause=str(problem).strip(),
+            cause=f"{address}: {_reason(problem)}",
             hint=f"check the server, or unset {DATABASE} to use one of slipway's own",
             code="server-refused",
         ) from None
@@ -126,7 +132,7 @@ def check_postgres(server: PostgresServer) -> None:
         )
 
 
-def check_redis(server: RedisServer) -> None:
+def check_redis(server: RedisServer, address: str) -> None:
     """It answers, lets us in, and is new enough."""
     import redis as client  # noqa: PLC0415 — only with a server of the user's
 
@@ -138,7 +144,7 @@ def check_redis(server: RedisServer) -> None:
     except (client.RedisError, OSError) as problem:
         raise LabError(
             f"the server of {REDIS} refused a connection",
-            cause=str(problem).strip(),
+            cause=f"{address}: {_reason(problem)}",
             hint=f"check the server, or unset {REDIS} to use one of slipway's own",
             code="server-refused",
         ) from None

@@ -94,7 +94,7 @@ class EmbeddedPostgres:
             external=True,
         )
         try:
-            external.check_postgres(server)
+            external.check_postgres(server, f"{found.host}:{found.port}")
         except BaseException:
             await self.stop()
             raise

@@ -77,7 +77,7 @@ class EmbeddedValkey:
             external=True,
         )
         try:
-            external.check_redis(server)
+            external.check_redis(server, f"{found.host}:{found.port}")
         except BaseException:
             await self.stop()
             raise

@@ -72,6 +72,13 @@ NOT_RUN: Mapping[str, str] = {
 }
 
 
+def _where_to_look(world: World) -> str:
+    given = world.running().aws
+    if given.external:
+        return f"check {given.url}, or unset {given.program} to use slipway's own emulator"
+    return "read the emulator's log: slipway logs emulator"
+
+
 class LocalCreator:
     """Answers with the thing itself, or with what AWS would compute and the reason why not."""
 
@@ -96,7 +103,7 @@ class LocalCreator:
             raise LabError(
                 f"{resource.type} {resource.name!r} cannot be made on this machine",
                 cause=f"{type(error).__name__}: {error}",
-                hint="read the emulator's log: slipway logs emulator",
+                hint=_where_to_look(self.world),
                 code="creator-failed",
             ) from error
         id_ = str(made.pop("id", computed.id))
