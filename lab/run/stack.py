@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 READY_SECONDS = 180.0
 INTERRUPT_SECONDS = 10.0
 STATUS_DELAY_SECONDS = 0.05
+WATCH_SECONDS = 0.5
+LONGEST_WAIT_SECONDS = 30.0
 SERVERS = ("postgres", "valkey", "emulator")
 
 
@@ -84,6 +86,7 @@ class LocalStack:
         self.world: World | None = None
         self._servers: Servers | None = None
         self._synth: asyncio.Future[Any] | None = None
+        self._watching: asyncio.Future[None] | None = None
 
     # --- what others see
 
@@ -158,6 +161,7 @@ class LocalStack:
                 exit_code=EXIT_TIMEOUT,
             ) from None
         self.to("ready")
+        self._watching = asyncio.ensure_future(self._watch())
         for extra in self.options.extras(self.url):
             self.supervisor.add(
                 Spec(extra.name, extra.command, {}, self.options.root, stop_seconds=15, may_end=True), "extra"
@@ -228,6 +232,24 @@ class LocalStack:
                     )
             await asyncio.sleep(0.02)
 
+    async def _watch(self) -> None:
+        """Start a server again that has ended; services find it where it was."""
+        while self._servers is not None:
+            await asyncio.sleep(WATCH_SECONDS)
+            for name, server in self._servers.ended().items():
+                row = self.rows[name]
+                row.state, row.restarts = State.BACKOFF, row.restarts + 1
+                row.detail = "it had ended"
+                self.changed()
+                try:
+                    await server.revive()
+                except LabError as problem:
+                    row.detail = f"{problem.message}: {problem.cause}"
+                    await asyncio.sleep(min(2.0**row.restarts, LONGEST_WAIT_SECONDS))
+                else:
+                    row.state, row.detail = State.READY, ""
+                self.changed()
+
     def _issuer(self) -> Issuer:
         return Issuer(self.folder.data("issuer"), issuer=f"{self.url}/.slipway", audience=self._audience())
 
@@ -251,6 +273,9 @@ class LocalStack:
         self.to("stopping" if error is None else "failed")
         if self.world is not None:
             self.world.stopping.set()
+        if self._watching is not None:
+            self._watching.cancel()
+            await asyncio.gather(self._watching, return_exceptions=True)
         await self.supervisor.stop()
         if self._synth is not None:
             await asyncio.wait({self._synth}, timeout=INTERRUPT_SECONDS)

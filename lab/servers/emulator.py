@@ -106,11 +106,12 @@ class Emulator:
             "AWS_ACCESS_KEY_ID": self.account_id,
             "AWS_SECRET_ACCESS_KEY": "local",
         }
+        command = [str(python), "-I", str(Path(__file__).with_name("emulator_serve.py"))]
         spec = json.dumps({"listen": wanted, "announce": str(announce)})
         self._server = Kept(
             "emulator",
             self.state,
-            [str(python), "-I", str(Path(__file__).with_name("emulator_serve.py")), spec],
+            [*command, spec],
             environment=environment,
             cwd=folder,
             stop_signal=signal.SIGTERM,
@@ -119,7 +120,13 @@ class Emulator:
         await self._server.until(announce.is_file, timeout=60)
         port = int(announce.read_text(encoding="utf-8"))
         await self._server.until(lambda: answers(port), timeout=60)
+        # should it be started again, then where its clients know it
+        self._server.command = [*command, json.dumps({"listen": port, "announce": str(announce)})]
         return port
+
+    def ended(self) -> Kept | None:
+        """The server, if it has ended without being asked to."""
+        return self._server if self._server is not None and not self._server.alive else None
 
     async def stop(self) -> None:
         """It saves its state before it ends."""

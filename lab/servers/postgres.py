@@ -122,6 +122,10 @@ class EmbeddedPostgres:
         self._server.start()
         await self._server.until(lambda: _status(data) == "ready", timeout=60)
 
+    def ended(self) -> Kept | None:
+        """The server, if it has ended without being asked to."""
+        return self._server if self._server is not None and not self._server.alive else None
+
     async def stop(self) -> None:
         """The front first, so that no client sees the server go down half-way."""
         front, self._front = self._front, None

@@ -41,6 +41,7 @@ class Kept:
     stop_signal: signal.Signals = signal.SIGTERM
     grace: float = 10.0
     _keeper: subprocess.Popen[bytes] | None = None
+    _ready: Callable[[], bool] = bool
 
     @property
     def log(self) -> Path:
@@ -87,6 +88,7 @@ class Kept:
 
     async def until(self, ready: Callable[[], bool], *, timeout: float) -> None:  # noqa: ASYNC109 — says it in the error
         """Wait for readiness; a server that ends or takes too long is an error with its last words."""
+        self._ready = ready
         deadline = time.monotonic() + timeout
         while not ready():
             if not self.alive:
@@ -95,6 +97,11 @@ class Kept:
                 await self.stop()
                 raise self.failure(f"was not ready within {timeout:.0f} s")
             await asyncio.sleep(0.02)
+
+    async def revive(self, timeout: float = 60) -> None:  # noqa: ASYNC109 — as in `until`
+        """Start it once more, on the data that it left."""
+        self.start()
+        await self.until(self._ready, timeout=timeout)
 
     async def finish(self) -> int:
         """Wait for a program that ends by itself; its exit status."""

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from lab.servers.endpoints import AwsEndpoint, PostgresServer, RedisServer
+    from lab.servers.process import Kept
     from lab.servers.state import State
 
 Endpoint = TypeVar("Endpoint")
@@ -71,6 +72,11 @@ class Servers:
         if self._report is not None:
             self._report(name, self.seconds[name])
         return endpoint
+
+    def ended(self) -> dict[str, Kept]:
+        """Those that have ended without being asked to; `revive` starts one again."""
+        all_ = {"postgres": self._postgres, "valkey": self._valkey, "emulator": self._emulator}
+        return {name: kept for name, server in all_.items() if (kept := server.ended()) is not None}
 
     async def stop(self) -> None:
         """All three at once: none of them needs another."""

@@ -226,6 +226,22 @@ def test_interrupt_at_any_stage_leaves_nothing(cli: Cli, stage: str) -> None:
     assert cli("ps").code == 2
 
 
+def test_a_killed_server_is_started_again(cli: Cli) -> None:
+    """Each server killed by kill -9: its row shows a restart, and it serves again where its clients know it."""
+    cli("down")
+    started = cli("up", "--detach", "--no-replay", "--port", "0", "--timeout", "150")
+    assert started.code == 0, started.shown()
+    try:
+        for name in ("postgres", "valkey", "emulator"):
+            record = json.loads((cli.home / "run" / f"{name}.json").read_text())
+            os.kill(record["child"], signal.SIGKILL)
+            until(lambda name=name: row(cli, name)["restarts"] == 1 and row(cli, name)["state"] == "ready")
+        assert cli("wait", "--timeout", "60").code == 0
+    finally:
+        assert cli("down").code == 0
+    assert left.processes(cli.home) == []
+
+
 def test_a_second_interrupt_kills(cli: Cli) -> None:
     """Ctrl-C twice does not wait for draining, and the servers end with it."""
     process = cli.start("up", "--no-replay", "--port", "0", "--no-progress", "--timeout", "150")
