@@ -93,6 +93,30 @@ def policy_document(statements: Iterable[Statement]) -> str:
     return json.dumps({"Version": "2012-10-17", "Statement": [each.document() for each in statements]})
 
 
+def trust_policy(ctx: Context, service: str, source_arn: str | None = None) -> str:
+    """Only this service, and only for this account, may take the role (the confused deputy problem).
+
+    `source_arn` narrows it further where the service says on whose behalf it comes, as ECS does:
+    https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-iam-roles.html
+    """
+    conditions: dict[str, dict[str, str]] = {"StringEquals": {"aws:SourceAccount": ctx.account_id}}
+    if source_arn is not None:
+        conditions["ArnLike"] = {"aws:SourceArn": source_arn}
+    return json.dumps(
+        {
+            "Version": "2012-10-17",
+            "Statement": [
+                {
+                    "Effect": "Allow",
+                    "Principal": {"Service": service},
+                    "Action": "sts:AssumeRole",
+                    "Condition": conditions,
+                }
+            ],
+        }
+    )
+
+
 def merge(links: Iterable[Link], *, service: str) -> Link:
     """All links of a service as one; a variable given twice with different values is an error."""
     environment: dict[str, str] = {}

@@ -8,9 +8,8 @@ import pulumi
 import pulumi_aws as aws
 
 from components.base import Component
-from components.data.documents import assume_role
 from components.data.parameters import SecureParameter, generated_password
-from components.links import Ingress, Link, Statement, kms_statement
+from components.links import Ingress, Link, Statement, kms_statement, trust_policy
 from components.names import LIMITS
 
 if TYPE_CHECKING:
@@ -191,12 +190,8 @@ class Database(Component):
             f"{self.name}-monitoring",
             name=role_name,
             description="RDS writes its operating system metrics",
-            assume_role_policy=assume_role(
-                "monitoring.rds.amazonaws.com",
-                {
-                    "StringEquals": {"aws:SourceAccount": self.ctx.account_id},
-                    "ArnLike": {"aws:SourceArn": self.ctx.arn("rds", f"db:{self.identifier}")},
-                },
+            assume_role_policy=trust_policy(
+                self.ctx, "monitoring.rds.amazonaws.com", self.ctx.arn("rds", f"db:{self.identifier}")
             ),
             tags=self.tagged(role_name),
             opts=self.child(),

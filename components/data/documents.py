@@ -35,20 +35,3 @@ def allow_service(
         "Resource": resources,
         "Condition": conditions,
     }
-
-
-def assume_role(service: str, conditions: dict[str, Any]) -> str:
-    """A trust policy for one service."""
-    return json.dumps(
-        {
-            "Version": "2012-10-17",
-            "Statement": [
-                {
-                    "Effect": "Allow",
-                    "Principal": {"Service": service},
-                    "Action": "sts:AssumeRole",
-                    "Condition": conditions,
-                }
-            ],
-        }
-    )

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 import pulumi_aws as aws
 
-from components.links import Statement, policy_document
+from components.links import Statement, policy_document, trust_policy
 
 if TYPE_CHECKING:
     from components.base import Component
@@ -31,22 +30,7 @@ def create(owner: Component, name: str, vpc: aws.ec2.Vpc, *, key: Key, days: int
     role = aws.iam.Role(
         f"{name}-flow",
         name=role_name,
-        assume_role_policy=json.dumps(
-            {
-                "Version": "2012-10-17",
-                "Statement": [
-                    {
-                        "Effect": "Allow",
-                        "Principal": {"Service": "vpc-flow-logs.amazonaws.com"},
-                        "Action": "sts:AssumeRole",
-                        "Condition": {
-                            "StringEquals": {"aws:SourceAccount": ctx.account_id},
-                            "ArnLike": {"aws:SourceArn": ctx.arn("ec2", "vpc-flow-log/*")},
-                        },
-                    }
-                ],
-            }
-        ),
+        assume_role_policy=trust_policy(ctx, "vpc-flow-logs.amazonaws.com", ctx.arn("ec2", "vpc-flow-log/*")),
         tags=owner.tagged(role_name),
         opts=owner.child(),
     )

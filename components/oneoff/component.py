@@ -9,7 +9,7 @@ import pulumi
 import pulumi_aws as aws
 
 from components.base import Component
-from components.links import Statement
+from components.links import Statement, trust_policy
 from components.names import LIMITS
 from components.service import iam, security
 from components.service.task import make_task
@@ -132,7 +132,7 @@ class OneOffTask(Component):
             logical,
             "lambda",
             # Lambda documents no aws:SourceArn for execution roles; PassRole decides which function has it
-            trust_policy=iam.trust(ctx, "lambda.amazonaws.com"),
+            trust_policy=trust_policy(ctx, "lambda.amazonaws.com"),
             statements=self._statements(cluster, ctx.log_group_arn(log_group_name)),
         )
         handler = Path(__file__).with_name("handler.py")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 import pulumi_aws as aws
@@ -16,30 +15,6 @@ if TYPE_CHECKING:
     from components.base import Component, Context
     from components.links import Link
     from components.service.image import Image
-
-
-def trust(ctx: Context, service: str, source_arn: str | None = None) -> str:
-    """Only this service, and only for this account, may take the role (the confused deputy problem).
-
-    `source_arn` narrows it further where the service says on whose behalf it comes, as ECS does:
-    https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-iam-roles.html
-    """
-    conditions: dict[str, dict[str, str]] = {"StringEquals": {"aws:SourceAccount": ctx.account_id}}
-    if source_arn is not None:
-        conditions["ArnLike"] = {"aws:SourceArn": source_arn}
-    return json.dumps(
-        {
-            "Version": "2012-10-17",
-            "Statement": [
-                {
-                    "Effect": "Allow",
-                    "Principal": {"Service": service},
-                    "Action": "sts:AssumeRole",
-                    "Condition": conditions,
-                }
-            ],
-        }
-    )
 
 
 def execution_statements(ctx: Context, image: Image, link: Link, log_group_arn: str) -> list[Statement]:

@@ -9,7 +9,7 @@ import pulumi
 import pulumi_aws as aws
 
 from components import contract
-from components.links import Link, merge
+from components.links import Link, merge, trust_policy
 from components.names import LIMITS
 from components.service import iam
 from components.service.container import TMP_VOLUME, container_definitions
@@ -71,7 +71,7 @@ def make_task(
         tags=owner.tagged(log_group_name),
         opts=owner.child(depends_on=[key]),
     )
-    trust = iam.trust(ctx, "ecs-tasks.amazonaws.com", ctx.arn("ecs", "*"))
+    trust = trust_policy(ctx, "ecs-tasks.amazonaws.com", ctx.arn("ecs", "*"))
     execution, execution_policies = iam.make_role(
         owner,
         name,
