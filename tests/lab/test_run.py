@@ -226,6 +226,16 @@ def test_interrupt_at_any_stage_leaves_nothing(cli: Cli, stage: str) -> None:
     assert cli("ps").code == 2
 
 
+def test_replicas_of_a_service_that_is_not_there(cli: Cli) -> None:
+    """A count for an unknown service ends the start with the names that the stack has."""
+    cli("down")
+    ran = cli("up", "--no-replay", "--port", "0", "--no-progress", "--replicas", "nosuch=2")
+    assert ran.code == 2
+    assert "error: --replicas names no service of this stack: nosuch" in ran.stderr
+    assert "the stack has: " in ran.stderr
+    assert left.processes(cli.home) == []
+
+
 def test_a_killed_server_is_started_again(cli: Cli) -> None:
     """Each server killed by kill -9: its row shows a restart, and it serves again where its clients know it."""
     cli("down")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import textwrap
@@ -392,3 +393,16 @@ def test_six_hundred_resources_compose_within_the_time() -> None:
 
     many(60)
     assert many(600) < 6.0
+
+
+def test_a_failure_that_many_outputs_hold_is_told_once(caplog) -> None:
+    """What waited for a failed resource, and nobody asks for any more, prints no traceback of its own."""
+
+    def program() -> None:
+        for _ in range(20):
+            asyncio.get_running_loop().create_future().set_exception(LabError("it cannot be made"))
+        raise LabError("it cannot be made")
+
+    with pytest.raises(LabError, match="it cannot be made"):
+        compose(program)
+    assert "never retrieved" not in caplog.text
