@@ -1,5 +1,6 @@
 # Two commands do all set-up on a machine with python3 (>= 3.11), pip, make and git: `make up` and `make test`.
-# Everything lands in .tools/, .venv/, .slipway/ and apps/console/dist; `make clean` removes it.
+# Everything lands in .tools/, .venv/, .slipway/ and apps/console; `make clean` removes it. Only the package caches
+# of uv and npm (~/.cache, ~/.npm) and, as root, the data of the servers (/var/lib/slipway) lie elsewhere.
 
 UV_VERSION := 0.13.9
 PYTHON     ?= python3
