@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,13 +17,16 @@ from lab.cli import main
 from lab.cli.common import project_root, seconds
 from lab.errors import LabError
 from lab.output import Output
+from lab.servers.state import wipe
 from tests.lab.cli import Cli, Ran, small
 
 
 @pytest.fixture
-def cli(tmp_path: Path) -> Cli:
-    """The small project with an empty state folder."""
-    return small(tmp_path)
+def cli(tmp_path: Path) -> Iterator[Cli]:
+    """The small project with an empty state folder; what servers of root keep elsewhere goes with it."""
+    made = small(tmp_path)
+    yield made
+    wipe(made.home)
 
 
 @pytest.fixture
