@@ -10,11 +10,38 @@ from typing import TYPE_CHECKING, Any, Union, get_args, get_origin
 from pydantic import BaseModel
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from pydantic_core import ErrorDetails
 
 _SHOWN = 80
+# What is allowed, in the words of a YAML file rather than of Python; `{…}` comes from the error's context.
+# Kinds: https://docs.pydantic.dev/latest/errors/validation_errors/
+_ALLOWED: Mapping[str, str] = {
+    "bool_parsing": "true or false",
+    "bool_type": "true or false",
+    "dict_type": "a mapping",
+    "float_parsing": "a number",
+    "float_type": "a number",
+    "greater_than": "more than {gt}",
+    "greater_than_equal": "{ge} or more",
+    "int_from_float": "a whole number",
+    "int_parsing": "a whole number",
+    "int_type": "a whole number",
+    "less_than": "less than {lt}",
+    "less_than_equal": "{le} or less",
+    "list_type": "a list",
+    "literal_error": "{expected}",
+    "model_attributes_type": "a mapping",
+    "model_type": "a mapping",
+    "string_pattern_mismatch": "text that matches {pattern}",
+    "string_too_long": "at most {max_length} characters",
+    "string_too_short": "at least {min_length} characters",
+    "string_type": "text (digits in quotes)",
+    "too_long": "{max_length} items or fewer",
+    "too_short": "{min_length} or more items",
+    "tuple_type": "a list",
+}
 
 
 @dataclass(frozen=True)
@@ -51,12 +78,12 @@ def shown(value: object) -> str:
         return "a mapping"
     if isinstance(value, (list, tuple)):
         return "a list"
-    text = repr(value)
+    text = str(value).lower() if isinstance(value, bool) else repr(value)
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
 
 def from_pydantic(error: ErrorDetails, model: type[BaseModel], prefix: str) -> Problem:
-    """A validation error as a problem: pydantic's words where they say what is allowed, ours elsewhere."""
+    """A validation error as a problem: our words for its own kinds, a validator's as they are."""
     location = error["loc"]
     path = prefix + _dotted(location)
     kind = error["type"]
@@ -71,7 +98,8 @@ def from_pydantic(error: ErrorDetails, model: type[BaseModel], prefix: str) -> P
         )
     if kind == "missing":
         return Problem(path, "nothing", "a value: the key is required")
-    allowed = error["msg"].removeprefix("Value error, ")
+    words = _ALLOWED.get(kind)
+    allowed = words.format_map(error.get("ctx", {})) if words else error["msg"].removeprefix("Value error, ")
     return Problem(path or prefix.rstrip(":."), shown(error["input"]), allowed)
 
 

@@ -117,7 +117,7 @@ def parse(
     try:
         result = StackConfig.model_validate(values)
     except ValidationError as error:
-        found = error.errors(include_url=False, include_context=False)
+        found = error.errors(include_url=False)
         problems += [from_pydantic(each, StackConfig, f"config.{PROJECT}:") for each in found]
     problems += [Problem(path, shown(found), allowed) for path, found, allowed in stack_name_problems(stack)]
     problems += [

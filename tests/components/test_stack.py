@@ -133,7 +133,7 @@ config:
         )
     )
     assert message.startswith("Pulumi.dev.yaml: 7 mistakes\n")
-    assert "config.slipway:account_id: found '1234'; allowed: String should match pattern" in message
+    assert "config.slipway:account_id: found '1234'; allowed: text that matches" in message
     assert "config.slipway:cost_center: found nothing; allowed: a value: the key is required" in message
     assert (
         "config.slipway:lifecycle: found 'forever'; allowed: Input should be 'disposable' or 'retained'"
