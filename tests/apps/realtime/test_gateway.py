@@ -7,6 +7,8 @@ from contextlib import asynccontextmanager
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from apps.contracts.bus import Active
 from apps.contracts.filters import SavedFilter
 from apps.contracts.protocol import Bounds
@@ -167,3 +169,25 @@ async def test_snapshots_for_a_client_that_does_not_read_do_not_pile_up():
             await hub.flush()
             await settle()
         assert store.reads <= 4
+
+
+async def test_without_a_tick_a_frame_leaves_at_once(monkeypatch: pytest.MonkeyPatch):
+    """Only a socket that still takes the frame before is asked again after a pause."""
+    monkeypatch.setattr("apps.realtime.hub.POLL_SECONDS", 60.0)
+    hub, _, _, gateway, client = parts()
+    hub.load = lambda one: hub.show(one, [], truncated=False)
+    taken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    taken.set_result(None)
+    frames: list[str] = []
+
+    def send(frame: str) -> asyncio.Future[None]:
+        frames.append(frame)
+        return taken
+
+    client.send = send
+    async with running(hub):
+        for number in range(1, 4):
+            gateway.look_at(client, VIEW)
+            hub.active(Active("p", 1, [(client.session.slot, client.session.rev, True)]))
+            await settle()
+            assert len(frames) == number
