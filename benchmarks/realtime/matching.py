@@ -25,7 +25,6 @@ def main() -> None:
     for n in range(count):
         lat, lon = pick.choice(cities)
         lat, lon, half = lat + pick.gauss(0, 0.1), lon + pick.gauss(0, 0.1), pick.uniform(0.005, 0.1)
-        bounds = {"south": lat - half, "west": lon - half, "north": lat + half, "east": lon + half}
         matcher.put(
             Registration(
                 session=f"s{n}",
@@ -36,7 +35,10 @@ def main() -> None:
                 groups=(),
                 zoom=12.0,
                 ttl_ms=10**9,
-                **bounds,
+                south=lat - half,
+                west=lon - half,
+                north=lat + half,
+                east=lon + half,
             ),
             0.0,
         )
