@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 READ: Final = "entities:read"
 WRITE: Final = "entities:write"
+MAX_KINDS: Final = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,18 @@ def viewport(west: float, south: float, east: float, north: float) -> Viewport:
             errors=bad,
         )
     return Viewport(west, south, east, north)
+
+
+def kinds(text: str | None) -> list[str] | None:
+    """The kinds that a query names, comma-separated; None: all of them."""
+    named = [kind for kind in (text or "").split(",") if kind]
+    if len(named) > MAX_KINDS:
+        raise InvalidError(
+            f"{len(named)} kinds are named, at most {MAX_KINDS} may be",
+            code="kinds.too_many",
+            errors=[FieldProblem("query", "kinds", f"at most {MAX_KINDS}")],
+        )
+    return named or None
 
 
 def visible(entity: EntityView, caller: Identity) -> bool:

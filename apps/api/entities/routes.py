@@ -24,7 +24,6 @@ from apps.platform.body import JsonBody
 IfMatch = Annotated[
     str | None, HeaderParameter(name="if-match", description='e.g. "3": only at that version')
 ]
-MAX_FILTER_KINDS = 50
 
 
 @post("/", dto=JsonBody[EntityInput], return_dto=None, summary="Create an entity")
@@ -77,11 +76,10 @@ async def snapshot(
     """
     caller.require(domain.READ)
     saved = None if filter_id is None else await filters.saved(caller, filter_id)
-    named = None if kinds is None else [kind for kind in kinds.split(",") if kind][:MAX_FILTER_KINDS]
     return await entities.snapshot(
         caller,
         domain.viewport(west, south, east, north),
-        kinds=named or None,
+        kinds=domain.kinds(kinds),
         saved=saved,
         limit=min(limit or limits.snapshot, limits.snapshot),
     )

@@ -242,6 +242,7 @@ NO_VIEWPORT = [
     ("west=x&south=1&east=2&north=4", "west"),
     ("west=1&south=1&east=2", "north"),
     ("west=1&south=1&east=2&north=4&limit=0", "limit"),
+    (f"west=1&south=1&east=2&north=4&kinds={','.join(f'k{n}' for n in range(51))}", "kinds"),
 ]
 
 
