@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,6 +17,8 @@ ALIASES = {
     "kind": ("kind",),
 }
 REQUIRED = ("id", "time", "lat", "lon")
+#: As many digits as a float holds exactly.
+_PLAIN_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]{0,14})(?:\.[0-9]{1,9})?")
 _MILLISECONDS = 1e11  # an epoch above this (year 5138 in seconds) counts milliseconds
 
 
@@ -83,12 +86,9 @@ def identity(value: Any) -> str:
 
 def typed(text: str) -> Any:
     """A number if `text` is one and reads back the same (so `007` and `1e5` stay text), else `text`."""
-    if text and (text[0] in "-.0123456789") and _numeric(text):
-        plain = text.lstrip("-")
-        leading_zero = len(plain) > 1 and plain[0] == "0" and plain[1] != "."
-        if not leading_zero and "e" not in text.lower() and "_" not in text:
-            return float(text) if "." in text else int(text)
-    return text
+    if _PLAIN_NUMBER.fullmatch(text) is None:
+        return text
+    return float(text) if "." in text else int(text)
 
 
 def _number(name: str, value: Any) -> float:

@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as some
 
 from lab.errors import LabError
@@ -186,7 +186,9 @@ def test_time_is_epoch_or_iso(value: object, expected: float) -> None:
     assert fields.moment(value) == expected
 
 
-@given(some.text(max_size=30))
+@given(some.text(max_size=30) | some.text("-.0123456789INFe", max_size=30))
+@example("-INFINITY")
+@example("12345678901234567890")
 def test_a_typed_field_never_loses_what_was_written(text: str) -> None:
     """A field becomes a number only when the number says the same."""
     value = fields.typed(text)
