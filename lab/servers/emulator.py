@@ -130,9 +130,9 @@ class Emulator:
 
     async def stop(self) -> None:
         """It saves its state before it ends."""
-        server, self._server = self._server, None
-        if server is not None:
-            await server.stop()
+        if self._server is not None:
+            await self._server.stop()
+        self._server = None  # forgotten only now: a stop that was cut short is done again by the next one
 
 
 def answers(port: int) -> bool:

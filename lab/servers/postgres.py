@@ -128,12 +128,12 @@ class EmbeddedPostgres:
 
     async def stop(self) -> None:
         """The front first, so that no client sees the server go down half-way."""
-        front, self._front = self._front, None
-        server, self._server = self._server, None
-        if front is not None:
-            await front.stop()
-        if server is not None:
-            await server.stop()
+        if self._front is not None:
+            await self._front.stop()
+        if self._server is not None:
+            await self._server.stop()
+        # forgotten only now: a stop that was cut short is done again by the next one
+        self._front = self._server = None
 
 
 def _written_by(data: Path) -> str | None:

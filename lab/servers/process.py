@@ -133,8 +133,8 @@ class Kept:
         return ""
 
     async def stop(self) -> None:
-        """Orderly: the server's own stop signal, SIGKILL after the grace period."""
-        process, self._keeper = self._keeper, None
+        """Orderly: the server's own stop signal, SIGKILL after the grace period. Cut short, it may be called again."""
+        process = self._keeper
         if process is None:
             return
         if process.stdin is not None:
@@ -145,6 +145,7 @@ class Kept:
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(process.pid, signal.SIGKILL)
             await asyncio.sleep(0.01)
+        self._keeper = None
         self.record.unlink(missing_ok=True)
 
 

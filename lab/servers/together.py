@@ -59,7 +59,9 @@ class Servers:
             self.postgres, self.redis, self.aws = await asyncio.gather(*tasks)
         except BaseException:
             for task in tasks:
-                task.cancel()
+                # one that was told already is stopping its server: a second time would cut that short
+                if not task.cancelling():
+                    task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             await self.stop()
             raise

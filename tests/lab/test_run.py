@@ -212,6 +212,7 @@ def test_a_failing_one_off_task_stops_the_start(cli: Cli) -> None:
 @pytest.mark.parametrize("stage", ["servers", "program", "services"])
 def test_interrupt_at_any_stage_leaves_nothing(cli: Cli, stage: str) -> None:
     """Ctrl-C while servers start, while the program runs, and once it serves: code 130, no process, no port."""
+    cli("down")
     shutil.rmtree(cli.home / "run" / "up", ignore_errors=True)
     process = cli.start("up", "--no-replay", "--port", "0", "--no-progress", "--timeout", "150")
     assert process.stderr is not None

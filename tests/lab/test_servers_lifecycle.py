@@ -17,11 +17,12 @@ import pytest
 import redis
 
 from lab.errors import LabError
-from lab.servers import EmbeddedPostgres, EmbeddedValkey, State, wipe
+from lab.servers import EmbeddedPostgres, EmbeddedValkey, Servers, State, wipe
 from lab.servers.binaries import postgres_programs, valkey_programs
 from lab.servers.keeper import Log, start_time
 from lab.servers.owner import own_folder, server_owner
 from lab.servers.process import Kept, leftovers, reap
+from tests.lab import left
 
 ORIGINS = sorted({program.origin for program in postgres_programs()})
 STARTER = """
@@ -63,6 +64,34 @@ def gone(pids: list[int], within: float) -> bool:
             return True
         time.sleep(0.02)
     return False
+
+
+@pytest.mark.parametrize("first", ["valkey", "emulator", "postgres"])
+async def test_a_start_cut_short_stops_what_it_had_started(home: Path, first: str) -> None:
+    """Cancelled while servers start: once the start has ended, so has every process that it had started."""
+    with State(home) as state:
+        servers = Servers(state, durable=False)
+        starting = asyncio.ensure_future(servers.start())
+        while first not in recorded(home):
+            await asyncio.sleep(0.005)
+        starting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await starting
+        assert left.processes(home) == []
+
+
+async def test_a_stop_cut_short_is_done_by_the_next(home: Path) -> None:
+    """A stop that was cancelled half-way forgets nothing: the next one ends the server."""
+    with State(home) as state:
+        server = EmbeddedValkey(state, durable=False)
+        await server.start()
+        stopping = asyncio.ensure_future(server.stop())
+        await asyncio.sleep(0)
+        stopping.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await stopping
+        await server.stop()
+        assert left.processes(home) == []
 
 
 @pytest.mark.parametrize("origin", ORIGINS)
