@@ -23,6 +23,7 @@ class Connection:
 
     socket: web.WebSocketResponse
     identify: dict[str, Any]
+    opened: float = field(default_factory=time.monotonic)
     resumed: bool = False
     viewports: list[dict[str, Any]] = field(default_factory=list)
     seen: set[str] = field(default_factory=set)
