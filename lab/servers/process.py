@@ -133,7 +133,7 @@ class Kept:
         return ""
 
     async def stop(self) -> None:
-        """Orderly: the server's own stop signal, SIGKILL after the grace period. Cut short, it may be called again."""
+        """Orderly: the server's own stop signal, SIGKILL after the grace period. Cut short, call it again."""
         process = self._keeper
         if process is None:
             return

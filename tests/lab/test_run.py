@@ -197,6 +197,7 @@ def test_state_is_kept_then_wiped(cli: Cli) -> None:
 
 def test_a_failing_one_off_task_stops_the_start(cli: Cli) -> None:
     """Services wait for it: its exit code and last words end `up` with code 1, and nothing stays."""
+    cli("down")
     (cli.root / "fail-migration").touch()
     try:
         ran = cli("up", "--no-replay", "--port", "0", "--no-progress", "--timeout", "150")
@@ -255,6 +256,7 @@ def test_a_killed_server_is_started_again(cli: Cli) -> None:
 
 def test_a_second_interrupt_kills(cli: Cli) -> None:
     """Ctrl-C twice does not wait for draining, and the servers end with it."""
+    cli("down")
     process = cli.start("up", "--no-replay", "--port", "0", "--no-progress", "--timeout", "150")
     assert process.stderr is not None
     for line in process.stderr:

@@ -72,7 +72,7 @@ async def test_a_start_cut_short_stops_what_it_had_started(home: Path, first: st
     with State(home) as state:
         servers = Servers(state, durable=False)
         starting = asyncio.ensure_future(servers.start())
-        while first not in recorded(home):
+        while first not in recorded(home):  # noqa: ASYNC110  # a file of another process
             await asyncio.sleep(0.005)
         starting.cancel()
         with pytest.raises(asyncio.CancelledError):
