@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from apps.contracts.channels import Posted
 from apps.contracts.entities import Trace
 from apps.contracts.filters import SavedFilter
 
@@ -51,7 +52,7 @@ def lease_key(shard: int) -> str:
 
 
 def gateway_channel(gateway: str) -> str:
-    """Channel of one gateway process: encoded `Active` and `Delivery`."""
+    """Channel of one gateway process: encoded `Active`, `Delivery`, and `Posted` for users it holds."""
     return f"gw:{gateway}"
 
 
@@ -139,7 +140,7 @@ class Delivery(msgspec.Struct, frozen=True, array_like=True, tag="delivery"):
     v: int = 1
 
 
-GatewayMessage = Active | Delivery
+GatewayMessage = Active | Delivery | Posted
 
 _encoder = msgspec.msgpack.Encoder()
 _viewports = msgspec.msgpack.Decoder(Viewports)

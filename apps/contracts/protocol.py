@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 import msgspec
 from msgspec import Meta
 
+from apps.contracts.channels import MAX_CHANNELS, Message
 from apps.contracts.entities import Access, EntityChanged
 
 if TYPE_CHECKING:
@@ -37,15 +38,21 @@ class Close(IntEnum):
 # --- client → server ----------------------------------------------------------------------------------------
 
 _Text = Annotated[str, Meta(max_length=128)]
+#: An id of a message, or "" for "from now on".
+_Since = Annotated[str, Meta(pattern=r"^([0-9]{1,15}-[0-9]{1,15})?\Z")]
 
 
 class Identify(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="identify"):
-    """The first frame; `since`, `epoch` and `session` of the lost connection ask for a resume."""
+    """The first frame; `since`, `epoch` and `session` of the lost connection ask for a resume.
+
+    `inbox` asks for the user's own messages after that id (`""`: from now on) and is answered `subscribed`.
+    """
 
     token: Annotated[str, Meta(min_length=1)]
     since: Annotated[int, Meta(ge=0)] | None = None
     epoch: _Text | None = None
     session: _Text | None = None
+    inbox: _Since | None = None
     traceparent: _Text | None = None
     correlation_id: _Text | None = None
     v: Literal[1] = 1
@@ -78,7 +85,29 @@ class Pong(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="t
     v: Literal[1] = 1
 
 
-ClientFrame = Identify | Viewport | Ping | Pong
+class Subscribe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="subscribe"):
+    """Asks for the messages of channels, answered `subscribed`; it ends with the connection.
+
+    `since` has the last id of channels to go on from. With `presence` the user is one of the members that
+    others with `presence` are shown, and is shown them.
+    """
+
+    channels: Annotated[list[_Text], Meta(min_length=1, max_length=MAX_CHANNELS)]
+    since: Annotated[dict[_Text, _Since], Meta(max_length=MAX_CHANNELS)] = {}
+    presence: bool = False
+    v: Literal[1] = 1
+
+
+class Unsubscribe(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="unsubscribe"
+):
+    """No more messages of these channels, answered `unsubscribed`."""
+
+    channels: Annotated[list[_Text], Meta(min_length=1, max_length=MAX_CHANNELS)]
+    v: Literal[1] = 1
+
+
+ClientFrame = Identify | Viewport | Ping | Pong | Subscribe | Unsubscribe
 
 
 class FrameError(Exception):
@@ -213,7 +242,51 @@ class ErrorFrame(_Server, frozen=True, tag="error"):
     correlation_id: str = ""
 
 
-ServerFrame = Welcome | Snapshot | Resync | ServerPing | ServerPong | ErrorFrame
+class Subscription(msgspec.Struct, frozen=True):
+    """Where a subscription stands: all that comes after `id` will be sent.
+
+    `recovered: false` when something between the client's `since` and `id` can't be sent any more.
+    """
+
+    channel: str
+    id: str
+    recovered: bool
+
+
+class Subscribed(_Server, frozen=True, tag="subscribed"):
+    """The answer to `subscribe` and to `inbox` of `identify`, after the messages that were missed.
+
+    Comes unasked with `recovered: false` when a client was too slow, or Redis lost what it should get.
+    """
+
+    channels: list[Subscription]
+    traceparent: str = ""
+    correlation_id: str = ""
+
+
+class Unsubscribed(_Server, frozen=True, tag="unsubscribed"):
+    """Nothing more comes of these channels."""
+
+    channels: list[str]
+    traceparent: str = ""
+    correlation_id: str = ""
+
+
+class Presence(_Server, frozen=True, tag="presence"):
+    """Who is on a channel now (at most 100 names; `count` is exact), and what the last change was."""
+
+    channel: str
+    count: int
+    members: list[str]
+    joined: list[str]
+    left: list[str]
+    traceparent: str = ""
+    correlation_id: str = ""
+
+
+ServerFrame = (
+    Welcome | Snapshot | Resync | ServerPing | ServerPong | ErrorFrame | Subscribed | Unsubscribed | Presence
+)
 
 
 class EntityView(msgspec.Struct, frozen=True):
@@ -292,6 +365,26 @@ def delta(
     if correlation_id:
         head += f'"correlation_id":{_encoder.encode(correlation_id).decode()},'
     return f'{head}"ops":[{b",".join(ops).decode()}]}}'
+
+
+def message_item(channel: str, message_id: str, message: Message) -> bytes:
+    """Encode a message as one item of a `messages` frame."""
+    head = b'{"channel":"%b","id":"%b","name":"%b","at":%d,' % (
+        channel.encode(),
+        message_id.encode(),
+        message.name.encode(),
+        message.at,
+    )
+    if message.trace.traceparent:
+        head += b'"traceparent":' + _encoder.encode(message.trace.traceparent) + b","
+    if message.trace.correlation_id:
+        head += b'"correlation_id":' + _encoder.encode(message.trace.correlation_id) + b","
+    return head + b'"data":' + message.data + b"}"
+
+
+def messages(items: Sequence[bytes]) -> str:
+    """Join encoded messages to a frame: each has the trace of whoever sent it."""
+    return f'{{"v":1,"type":"messages","messages":[{b",".join(items).decode()}]}}'
 
 
 def close_reason(code: str) -> str:

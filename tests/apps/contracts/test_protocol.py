@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apps.contracts import bus, protocol
+from apps.contracts import bus, channels, protocol
+from apps.contracts.channels import Message
 from apps.contracts.entities import Access, EntityChanged, Trace
 from apps.contracts.filters import (
     Condition,
@@ -156,3 +157,122 @@ def test_impossible_viewports_are_refused(values):
     west, south, east, north = values
     with pytest.raises(ValueError, match=r"south|finite|latitudes"):
         bounds_of(Viewport(west=west, south=south, east=east, north=north))
+
+
+MESSAGE = Message("job.progress", 1234, b'{"done":40}', "job-7", Trace("tp", "c"))
+
+
+@pytest.mark.parametrize(
+    ("frame", "text"),
+    [
+        (
+            protocol.messages(
+                [
+                    protocol.message_item("user", "5-0", MESSAGE),
+                    protocol.message_item("public.news", "6-1", Message("headline", 5, b"null")),
+                ]
+            ),
+            (
+                '{"v":1,"type":"messages","messages":['
+                '{"channel":"user","id":"5-0","name":"job.progress","at":1234,"traceparent":"tp","correlation_id":"c","data":{"done":40}},'
+                '{"channel":"public.news","id":"6-1","name":"headline","at":5,"data":null}]}'
+            ),
+        ),
+        (
+            protocol.encode(
+                protocol.Subscribed([protocol.Subscription("public.news", "6-1", False)], "tp", "c")
+            ),
+            '{"v":1,"type":"subscribed","channels":[{"channel":"public.news","id":"6-1","recovered":false}],"traceparent":"tp","correlation_id":"c"}',
+        ),
+        (
+            protocol.encode(protocol.Unsubscribed(["public.news"])),
+            '{"v":1,"type":"unsubscribed","channels":["public.news"]}',
+        ),
+        (
+            protocol.encode(protocol.Presence("public.news", 2, ["ann", "bob"], ["bob"], [])),
+            '{"v":1,"type":"presence","channel":"public.news","count":2,"members":["ann","bob"],"joined":["bob"],"left":[]}',
+        ),
+    ],
+)
+def test_frames_of_channels_are_as_written_down(frame: str, text: str):
+    """Byte for byte, as the frames of the map."""
+    assert frame == text
+    json.loads(frame)
+
+
+def test_what_clients_say_of_channels_is_strict():
+    """Subscriptions and inbox positions are read, and what is no id or too many is refused."""
+    assert decode_client(
+        '{"type":"subscribe","channels":["a"],"since":{"a":"5-0"},"presence":true}', 999
+    ) == (protocol.Subscribe(["a"], {"a": "5-0"}, presence=True))
+    assert decode_client('{"type":"unsubscribe","channels":["a"]}', 999) == protocol.Unsubscribe(["a"])
+    assert decode_client('{"type":"identify","token":"t","inbox":""}', 999) == protocol.Identify(
+        "t", inbox=""
+    )
+    many = json.dumps({"type": "subscribe", "channels": ["a"] * 129})
+    for bad in (
+        '{"type":"subscribe","channels":[]}',
+        '{"type":"subscribe","channels":["a"],"since":{"a":"5"}}',
+        '{"type":"identify","token":"t","inbox":"$"}',
+        many,
+    ):
+        with pytest.raises(FrameError, match=r"Expected|matching"):
+            decode_client(bad, 9999)
+
+
+def test_messages_of_channels_are_as_written_down():
+    """The publishing script writes the head of `Posted` and Presence itself: positions are its contract."""
+    posted = channels.Posted("ann", "5-0", MESSAGE)
+    body = ["job.progress", 1234, b'{"done":40}', "job-7", {"traceparent": "tp", "correlation_id": "c"}, 1]
+    assert msgspec.msgpack.decode(channels.encode(posted)) == ["message", "ann", "5-0", body]
+    assert channels.encode(posted) == (
+        b"\x94" + msgspec.msgpack.encode("message") + msgspec.msgpack.encode("ann")
+        + msgspec.msgpack.encode("5-0") + channels.encode(MESSAGE)
+    )  # fmt: skip
+    assert (
+        bus.decode_gateway(channels.encode(posted)) == channels.decode_wire(channels.encode(posted)) == posted
+    )
+    assert channels.decode_message(channels.encode(MESSAGE)) == MESSAGE
+    presence = channels.PresenceChanged("public.news", 3, 2, ["ann", "bob"], ["bob"], [], Trace("tp", "c"))
+    assert msgspec.msgpack.decode(channels.encode(presence)) == [
+        "presence", "public.news", 3, 2, ["ann", "bob"], ["bob"], [], {"traceparent": "tp", "correlation_id": "c"}, 1,
+    ]  # fmt: skip
+    assert channels.decode_wire(channels.encode(presence)) == presence
+
+
+@pytest.mark.parametrize(
+    ("name", "groups", "everything", "allowed"),
+    [
+        ("public.news", (), False, True),
+        ("public.news.alps", (), False, True),
+        ("group.red.chat", ("red",), False, True),
+        ("group.red.chat", ("blue",), False, False),
+        ("group.red.chat", ("red.chat",), False, False),
+        ("group.red.chat", (), True, True),
+        ("public", (), True, False),
+        ("group.red", ("red",), True, False),
+        ("group..chat", ("",), True, False),
+        ("user", (), True, False),
+        ("user.ann", (), True, False),
+        ("public.news\n", (), True, False),
+        ("public.é", (), True, False),
+        ("public." + "x" * 60 + "." + "y" * 64, (), True, False),
+    ],
+)
+def test_a_channels_name_says_who_may_listen(
+    name: str, groups: tuple[str, ...], everything: bool, allowed: bool
+):
+    """Everybody to what is public, members to what is their group's, nobody to what is no channel."""
+    assert (channels.is_channel(name) and channels.may_listen(name, groups, everything=everything)) == allowed
+
+
+def test_sending_needs_its_scope_and_the_channels_rule():
+    """With the scope one sends to oneself and where one may listen; the admin's scope sends everywhere."""
+    write, everywhere = {channels.SEND}, {channels.SEND, channels.SEND_TO_ALL}
+    assert channels.may_send("group.red.chat", ("red",), write)
+    assert not channels.may_send("group.red.chat", ("blue",), write)
+    assert channels.may_send("group.red.chat", (), everywhere)
+    assert not channels.may_send("public.news", (), {channels.SEND_TO_ALL})
+    assert channels.may_send_to_user("ann", "ann", write)
+    assert not channels.may_send_to_user("bob", "ann", write)
+    assert channels.may_send_to_user("bob", "ann", everywhere)
