@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 # Keys: stream, floor, latest, sent, and for a user gateways.
 # Arguments: to, message, most entries, milliseconds they are kept, conflate, sequence,
-# milliseconds an idempotency key is kept (0: none), Redis channel (for a user what those of gateways begin with).
+# milliseconds an idempotency key is kept (0: none), Redis channel (a user's: the prefix of gateways').
 # One script, so that ids, deliveries and what may be read again have one order.
 _SEND: Final = """
 local stream, floor, latest, sent, gateways = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
