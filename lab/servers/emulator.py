@@ -17,6 +17,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from lab.errors import LabError
+from lab.servers.embedded import Embedded
 from lab.servers.endpoints import AwsEndpoint
 from lab.servers.process import LOOPBACK, Kept
 from lab.servers.state import State
@@ -27,8 +28,10 @@ ROOT = Path(__file__).resolve().parents[2]
 DEFAULT_ACCOUNT = "000000000000"
 
 
-class Emulator:
+class Emulator(Embedded):
     """`start` answers with the endpoint. State is kept between runs, together with the databases'."""
+
+    name = "emulator"
 
     def __init__(
         self,
@@ -38,11 +41,9 @@ class Emulator:
         region: str = "eu-central-1",
         durable: bool = True,
     ) -> None:
-        self.state = state if isinstance(state, State) else State(state)
+        super().__init__(state, durable=durable)
         self.account_id = account_id
         self.region = region
-        self.durable = durable
-        self._server: Kept | None = None
 
     async def start(self) -> AwsEndpoint:
         """Start, or take the endpoint that `SLIPWAY_AWS_ENDPOINT_URL` names."""
@@ -50,11 +51,8 @@ class Emulator:
         if given:
             return self._external(given)
         python = await asyncio.to_thread(install, self.state)
-        try:
+        async with self._stopped_on_failure():
             port = await self._launch(python)
-        except BaseException:
-            await self.stop()
-            raise
         return AwsEndpoint(
             url=f"http://{LOOPBACK}:{port}",
             region=self.region,
@@ -123,16 +121,6 @@ class Emulator:
         # should it be started again, then where its clients know it
         self._server.command = [*command, json.dumps({"listen": port, "announce": str(announce)})]
         return port
-
-    def ended(self) -> Kept | None:
-        """The server, if it has ended without being asked to."""
-        return self._server if self._server is not None and not self._server.alive else None
-
-    async def stop(self) -> None:
-        """It saves its state before it ends."""
-        if self._server is not None:
-            await self._server.stop()
-        self._server = None  # forgotten only now: a stop that was cut short is done again by the next one
 
 
 def answers(port: int) -> bool:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lab.servers import binaries, external, tls
+from lab.servers.embedded import Embedded
 from lab.servers.endpoints import PostgresServer
 from lab.servers.owner import hand_over, own_folder, server_owner, socket_folder
 from lab.servers.process import LOOPBACK, Kept
@@ -41,14 +42,11 @@ THROWAWAY = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "o
 """For tests, whose data nobody needs after a crash."""
 
 
-class EmbeddedPostgres:
+class EmbeddedPostgres(Embedded):
     """`start` answers with the server's address; `durable=False` is for tests."""
 
-    def __init__(self, state: State | Path, *, durable: bool = True) -> None:
-        self.state = state if isinstance(state, State) else State(state)
-        self.durable = durable
-        self._server: Kept | None = None
-        self._front: tls.TlsFront | None = None
+    name = "postgres"
+    protocol = "postgres"
 
     async def start(self) -> PostgresServer:
         """Start, or take the server that `SLIPWAY_DATABASE_URL` names."""
@@ -64,25 +62,18 @@ class EmbeddedPostgres:
         data = folder / "data"
         program = binaries.choose(binaries.postgres_programs(), "PostgreSQL", _written_by(data))
         program = binaries.within_reach(self.state, program, owner)
-        try:
+        async with self._stopped_on_failure():
             _end_leftover(data)
             if not (data / "PG_VERSION").is_file():
                 await initdb(program.path, folder, owner, self.state)
             await self._launch(program.path, data, sockets, owner)
             port = await self._front.ready()
-        except BaseException:
-            await self.stop()
-            raise
         password = self.state.secret("postgres")
         return PostgresServer(LOOPBACK, port, ADMIN, password, "postgres", issued.ca_file, str(program))
 
     async def _external(self, found: external.Postgres, issued: tls.Authority) -> PostgresServer:
         """A server of the user's: as it is when it has TLS with a CA file, else behind our front."""
-        host, port, ca_file = found.host, found.port, found.ca_file
-        if ca_file is None:
-            self._front = tls.TlsFront(self.state, "postgres", "postgres", host=found.host, port=found.port)
-            self._front.launch(issued)
-            host, port, ca_file = LOOPBACK, await self._front.ready(), issued.ca_file
+        host, port, ca_file = await self._secured(found, issued)
         server = PostgresServer(
             host,
             port,
@@ -93,11 +84,8 @@ class EmbeddedPostgres:
             "SLIPWAY_DATABASE_URL",
             external=True,
         )
-        try:
+        async with self._stopped_on_failure():
             external.check_postgres(server, f"{found.host}:{found.port}")
-        except BaseException:
-            await self.stop()
-            raise
         return server
 
     async def _launch(self, programs: Path, data: Path, sockets: Path, owner: Owner | None) -> None:
@@ -121,19 +109,6 @@ class EmbeddedPostgres:
             stale.unlink(missing_ok=True)
         self._server.start()
         await self._server.until(lambda: _status(data) == "ready", timeout=60)
-
-    def ended(self) -> Kept | None:
-        """The server, if it has ended without being asked to."""
-        return self._server if self._server is not None and not self._server.alive else None
-
-    async def stop(self) -> None:
-        """The front first, so that no client sees the server go down half-way."""
-        if self._front is not None:
-            await self._front.stop()
-        if self._server is not None:
-            await self._server.stop()
-        # forgotten only now: a stop that was cut short is done again by the next one
-        self._front = self._server = None
 
 
 def _written_by(data: Path) -> str | None:

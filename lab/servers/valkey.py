@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lab.servers import binaries, external, tls
+from lab.servers.embedded import Embedded
 from lab.servers.endpoints import RedisServer
 from lab.servers.owner import hand_over, own_folder, server_owner, socket_folder
 from lab.servers.process import LOOPBACK, Kept
@@ -23,14 +24,10 @@ ADMIN = "slipway_lab"
 SOCKET_NAME = "valkey.sock"
 
 
-class EmbeddedValkey:
+class EmbeddedValkey(Embedded):
     """`start` answers with the server's address; `durable=False` is for tests."""
 
-    def __init__(self, state: State | Path, *, durable: bool = True) -> None:
-        self.state = state if isinstance(state, State) else State(state)
-        self.durable = durable
-        self._server: Kept | None = None
-        self._front: tls.TlsFront | None = None
+    name = "valkey"
 
     async def start(self) -> RedisServer:
         """Start, or take the server that `SLIPWAY_REDIS_URL` names."""
@@ -48,12 +45,9 @@ class EmbeddedValkey:
         program = binaries.choose(binaries.valkey_programs(), "Valkey", written_by)
         program = binaries.within_reach(self.state, program, owner)
         mark.write_text(f"{program.name} {program.major}", encoding="utf-8")
-        try:
+        async with self._stopped_on_failure():
             await self._launch(program.path, folder, sockets / SOCKET_NAME, owner)
             port = await self._front.ready()
-        except BaseException:
-            await self.stop()
-            raise
         secret = self.state.secret
         return RedisServer(
             LOOPBACK, port, secret("valkey"), issued.ca_file, str(program), ADMIN, secret("valkey-admin")
@@ -61,11 +55,7 @@ class EmbeddedValkey:
 
     async def _external(self, found: external.Redis, issued: tls.Authority) -> RedisServer:
         """A server of the user's: as it is when it has TLS with a CA file, else behind our front."""
-        host, port, ca_file = found.host, found.port, found.ca_file
-        if ca_file is None:
-            self._front = tls.TlsFront(self.state, "valkey", "plain", host=found.host, port=found.port)
-            self._front.launch(issued)
-            host, port, ca_file = LOOPBACK, await self._front.ready(), issued.ca_file
+        host, port, ca_file = await self._secured(found, issued)
         server = RedisServer(
             host,
             port,
@@ -76,11 +66,8 @@ class EmbeddedValkey:
             found.password,
             external=True,
         )
-        try:
+        async with self._stopped_on_failure():
             external.check_redis(server, f"{found.host}:{found.port}")
-        except BaseException:
-            await self.stop()
-            raise
         return server
 
     async def _launch(self, program: Path, folder: Path, path: Path, owner: Owner | None) -> None:
@@ -99,19 +86,6 @@ class EmbeddedValkey:
         self._server.start()
         password = self.state.secret("valkey-admin")
         await self._server.until(lambda: loaded(path, password), timeout=60)
-
-    def ended(self) -> Kept | None:
-        """The server, if it has ended without being asked to."""
-        return self._server if self._server is not None and not self._server.alive else None
-
-    async def stop(self) -> None:
-        """The front first, so that no client sees the server go down half-way."""
-        if self._front is not None:
-            await self._front.stop()
-        if self._server is not None:
-            await self._server.stop()
-        # forgotten only now: a stop that was cut short is done again by the next one
-        self._front = self._server = None
 
 
 def configuration(state: State, folder: Path, path: Path, *, durable: bool) -> str:
