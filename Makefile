@@ -5,6 +5,7 @@
 UV_VERSION := 0.13.9
 PYTHON     ?= python3
 ARGS       ?=
+FUZZ_SECONDS ?= 300
 
 UV   := .tools/uv-$(UV_VERSION)/bin/uv
 BIN  := .venv/bin
@@ -17,7 +18,7 @@ unexport VIRTUAL_ENV PYTHONPATH PYTHONHOME
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help up down test test-fast check lint types bench install browser console schema image clean
+.PHONY: help up down test test-fast fuzz check lint types bench install browser console schema image clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,6 +58,9 @@ test: $(SYNC) console browser ## every test, on real servers that the tests star
 
 test-fast: $(SYNC) ## the tests that need no server and no browser
 	@$(BIN)/pytest -q tests/components tests/policies $(ARGS)
+
+fuzz: $(SYNC) ## the API against schemathesis for FUZZ_SECONDS (300)
+	@SLIPWAY_FUZZ_SECONDS=$(FUZZ_SECONDS) $(BIN)/pytest -q tests/apps/api/test_fuzz.py $(ARGS)
 
 check: $(SYNC) ## policy verdicts for both AWS stacks: no cloud, no credentials
 	@$(BIN)/slipway check dev

@@ -10,6 +10,8 @@ from litestar import Litestar, Request, Router, get
 from litestar.di import Provide
 
 from apps.api import console, reference
+from apps.api.allow import AllowMiddleware
+from apps.api.answers import answers
 from apps.api.entities.routes import router as entity_router
 from apps.api.entities.service import EntityService
 from apps.api.filters.routes import router as filter_router
@@ -18,6 +20,7 @@ from apps.api.headers import SecurityHeadersMiddleware
 from apps.api.limits import CallerMiddleware, Limits
 from apps.api.params import Caller
 from apps.api.requests import RequestLogMiddleware
+from apps.api.structs import ExactStructs
 from apps.contracts.entities import ENTITY_FIELD
 from apps.platform import errors, health, postgres
 from apps.platform.auth import Identity, TokenVerifier
@@ -45,7 +48,7 @@ class Me(msgspec.Struct, frozen=True):
     scopes: list[str]
 
 
-@get("/me", summary="Who you are here", tags=["you"])
+@get("/me", summary="Who you are here", tags=["you"], responses=answers())
 async def me(caller: Caller) -> Me:
     """Your user, groups and scopes, as your token says."""
     return Me(caller.user, sorted(caller.groups), sorted(caller.scopes))
@@ -83,7 +86,7 @@ async def build(settings: ApiSettings, state: Health) -> AsyncGenerator[Applicat
             verifier=TokenVerifier(settings),
             limits=Limits(settings, RateLimiter(redis)),
         )
-        traced = TelemetryMiddleware(RequestLogMiddleware(app))
+        traced = TelemetryMiddleware(RequestLogMiddleware(AllowMiddleware(app)))
         yield Application(SecurityHeadersMiddleware(traced), services=[relay])
 
 
@@ -122,6 +125,7 @@ def create_app(
             unavailable=postgres.UNAVAILABLE, unstorable=postgres.UNSTORABLE
         ),
         openapi_config=reference.config(),
+        plugins=[ExactStructs()],
         request_max_body_size=settings.max_body_bytes,
         # our own formatter is set up before; Litestar's would print requests, tokens included
         logging_config=None,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from litestar.di import NamedDependency
-from litestar.params import FromPath, FromQuery, JSONBody
+from litestar.params import FromPath, JSONBody
 
 from apps.api.entities.service import EntityService
 from apps.api.filters.service import FilterService
@@ -15,4 +15,4 @@ Entities = NamedDependency[EntityService]
 Filters = NamedDependency[FilterService]
 Allowances = NamedDependency[Limits]
 
-__all__ = ["Allowances", "Caller", "Entities", "Filters", "FromPath", "FromQuery", "JSONBody"]
+__all__ = ["Allowances", "Caller", "Entities", "Filters", "FromPath", "JSONBody"]

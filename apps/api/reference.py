@@ -106,6 +106,9 @@ def _schema(name: str, schema: dict[str, Any]) -> str:
 
 
 def _row(name: str, place: str, schema: dict[str, Any], *, required: bool) -> str:
+    # limits of an optional value stand with its type
+    for option in cast("list[dict[str, Any]]", schema.get("anyOf") or []):
+        schema = {**option, **schema}
     notes = ["required" if required else "", str(schema.get("description") or "")]
     notes += [
         f"{key} {schema[key]}" for key in ("minimum", "maximum", "maxLength", "maxItems") if key in schema
@@ -120,6 +123,9 @@ def _type(schema: dict[str, Any]) -> str:
     if "$ref" in schema:
         name = escape(str(schema["$ref"]).rpartition("/")[2])
         return f'<a href="#{name}">{name}</a>'
+    if "allOf" in schema:
+        # the others only restrict the first
+        return _type(cast("list[dict[str, Any]]", schema["allOf"])[0])
     several = cast("list[dict[str, Any]]", schema.get("oneOf") or schema.get("anyOf") or [])
     if several:
         return " | ".join(_type(item) for item in several)

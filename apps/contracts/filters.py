@@ -17,6 +17,8 @@ MAX_KINDS: Final = 50
 MAX_CONDITIONS: Final = 20
 MAX_VALUES: Final = 100
 MAX_TEXT: Final = 256
+#: PostgreSQL stores any text but this character.
+NO_NUL: Final = r"^[^\x00]*\Z"
 
 Op = Literal["eq", "ne", "in", "gt", "gte", "lt", "lte", "exists"]
 _ORDER: Final = frozenset({"gt", "gte", "lt", "lte"})
@@ -25,7 +27,7 @@ _ORDER: Final = frozenset({"gt", "gte", "lt", "lte"})
 class Condition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One test of one attribute; `value` is a list for `in`, true or false for `exists`."""
 
-    attribute: Annotated[str, Meta(min_length=1, max_length=64)]
+    attribute: Annotated[str, Meta(min_length=1, max_length=64, pattern=NO_NUL)]
     op: Op
     value: Any = None
 
@@ -136,6 +138,8 @@ def _list_problem(value: Any) -> str:
 
 def _scalar_problem(value: Any) -> str:
     if isinstance(value, str):
+        if "\0" in value:
+            return "a text can't hold the character U+0000"
         return "" if len(value) <= MAX_TEXT else f"a text has at most {MAX_TEXT} characters"
     if isinstance(value, float) and not isfinite(value):
         return "a number is finite"

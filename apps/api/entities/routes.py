@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from litestar import Request, Response, Router, delete, get, patch, post
 from litestar.params import HeaderParameter, QueryParameter
 
+from apps.api.answers import BODY, answers
 from apps.api.entities import domain
 from apps.api.entities.schemas import (
     MAX_BULK,
@@ -18,15 +19,24 @@ from apps.api.entities.schemas import (
     EntityView,
     Snapshot,
 )
-from apps.api.params import Allowances, Caller, Entities, Filters, FromPath, FromQuery, JSONBody
+from apps.api.params import Allowances, Caller, Entities, Filters, FromPath, JSONBody
 from apps.platform.body import JsonBody
 
 IfMatch = Annotated[
     str | None, HeaderParameter(name="if-match", description='e.g. "3": only at that version')
 ]
+# only described here: `domain.viewport` reports all bad edges at once
+LatitudeQuery = Annotated[float, QueryParameter(schema_extra={"minimum": -90, "maximum": 90})]
+LongitudeQuery = Annotated[float, QueryParameter(schema_extra={"minimum": -180, "maximum": 180})]
 
 
-@post("/", dto=JsonBody[EntityInput], return_dto=None, summary="Create an entity")
+@post(
+    "/",
+    dto=JsonBody[EntityInput],
+    return_dto=None,
+    summary="Create an entity",
+    responses=answers(409, *BODY),
+)
 async def create_entity(
     caller: Caller, entities: Entities, data: JSONBody[EntityInput]
 ) -> Response[EntityView]:
@@ -40,7 +50,14 @@ async def create_entity(
     )
 
 
-@post("/bulk", dto=JsonBody[BulkInput], return_dto=None, status_code=200, summary="Upsert many entities")
+@post(
+    "/bulk",
+    dto=JsonBody[BulkInput],
+    return_dto=None,
+    status_code=200,
+    summary="Upsert many entities",
+    responses=answers(*BODY),
+)
 async def upsert_entities(
     request: Request[Any, Any, Any],
     caller: Caller,
@@ -57,16 +74,16 @@ async def upsert_entities(
     return await entities.bulk(caller, data.entities)
 
 
-@get("/", summary="What is inside a viewport")
+@get("/", summary="What is inside a viewport", responses=answers(404, 422))
 async def snapshot(
     caller: Caller,
     entities: Entities,
     filters: Filters,
     limits: Allowances,
-    west: FromQuery[float],
-    south: FromQuery[float],
-    east: FromQuery[float],
-    north: FromQuery[float],
+    west: LongitudeQuery,
+    south: LatitudeQuery,
+    east: LongitudeQuery,
+    north: LatitudeQuery,
     kinds: Annotated[str | None, QueryParameter(description="comma-separated")] = None,
     filter_id: Annotated[str | None, QueryParameter(name="filter", description="a saved filter's id")] = None,
     limit: Annotated[int | None, QueryParameter(ge=1, le=20_000)] = None,
@@ -85,7 +102,7 @@ async def snapshot(
     )
 
 
-@get("/{entity_id:str}", summary="One entity")
+@get("/{entity_id:str}", summary="One entity", responses=answers(304, 404))
 async def read_entity(
     caller: Caller,
     entities: Entities,
@@ -101,7 +118,13 @@ async def read_entity(
     return Response(found, headers=headers)
 
 
-@patch("/{entity_id:str}", dto=JsonBody[EntityPatch], return_dto=None, summary="Move or change an entity")
+@patch(
+    "/{entity_id:str}",
+    dto=JsonBody[EntityPatch],
+    return_dto=None,
+    summary="Move or change an entity",
+    responses=answers(404, 412, *BODY),
+)
 async def change_entity(
     caller: Caller,
     entities: Entities,
@@ -115,7 +138,7 @@ async def change_entity(
     return Response(made, headers={"etag": domain.etag(made.version)})
 
 
-@delete("/{entity_id:str}", status_code=200, summary="Delete an entity")
+@delete("/{entity_id:str}", status_code=200, summary="Delete an entity", responses=answers(404, 412))
 async def delete_entity(
     caller: Caller, entities: Entities, entity_id: FromPath[str], if_match: IfMatch = None
 ) -> Response[Deleted]:

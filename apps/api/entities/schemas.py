@@ -36,6 +36,19 @@ class AccessInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError(f"the {self.rule} rule takes no group")
 
 
+#: The same in the document's words.
+_GROUP_WITH_ITS_RULE: Final = {
+    "oneOf": [
+        {
+            "properties": {"rule": {"const": "group"}, "group": {"minLength": 1}},
+            "required": ["rule", "group"],
+        },
+        {"properties": {"rule": {"enum": ["public", "owner"]}, "group": {"const": ""}}},
+    ]
+}
+AccessGiven = Annotated[AccessInput, Meta(extra_json_schema=_GROUP_WITH_ITS_RULE)]
+
+
 class EntityInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A new entity; without an id one is made."""
 
@@ -45,7 +58,7 @@ class EntityInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     id: Id | None = None
     heading: Heading | None = None
     attributes: dict[str, Any] = {}
-    access: AccessInput = AccessInput()
+    access: AccessGiven = AccessInput()
 
     def __post_init__(self) -> None:
         """Bound what is free-form."""
@@ -61,7 +74,7 @@ class BulkItem(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     lon: Longitude
     heading: Heading | None = None
     attributes: dict[str, Any] | UnsetType = UNSET
-    access: AccessInput | UnsetType = UNSET
+    access: AccessGiven | UnsetType = UNSET
 
     def __post_init__(self) -> None:
         """Bound what is free-form."""
@@ -82,7 +95,7 @@ class EntityPatch(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     lon: Longitude | UnsetType = UNSET
     heading: Heading | UnsetType | None = UNSET
     attributes: dict[str, Any] | UnsetType = UNSET
-    access: AccessInput | UnsetType = UNSET
+    access: AccessGiven | UnsetType = UNSET
 
     def __post_init__(self) -> None:
         """A change changes something."""

@@ -141,6 +141,41 @@ async def test_filters_live_and_belong_to_their_user(api: Api) -> None:
     assert (await api.client.delete(url, headers=api.headers())).status_code == 404
 
 
+async def test_a_text_that_no_database_stores_is_a_named_field(api: Api) -> None:
+    """U+0000 in a condition is refused with the field's name and not by PostgreSQL."""
+    for where in (
+        {"attribute": "a\0", "op": "exists"},
+        {"attribute": "a", "op": "in", "value": ["b", "c\0"]},
+    ):
+        body = {"name": "x", "where": [where]}
+        refused = await api.client.post("/v1/filters", json=body, headers=api.headers())
+        assert refused.status_code == 422
+        assert refused.json()["errors"][0]["field"].startswith("where[0]")
+
+
+async def test_options_names_every_method_of_a_path(api: Api) -> None:
+    """OPTIONS answers 204 with all of them, and so does the 405 of a method that is none of them."""
+    document = (await api.client.get("/schema/openapi.json")).json()
+    for path in ("/v1/entities", "/v1/entities/{entity_id}", "/v1/filters/{filter_id}", "/v1/me", "/ready"):
+        url = path.format(entity_id="x", filter_id="x")
+        told = await api.client.options(url, headers=api.headers())
+        assert told.status_code == 204
+        expected = {method.upper() for method in document["paths"][path]} | {"OPTIONS"}
+        assert set(told.headers["allow"].split(", ")) == expected
+    assert (await api.client.put("/v1/me", headers=api.headers())).status_code == 405
+
+
+async def test_the_document_says_what_is_refused(api: Api) -> None:
+    """Unknown fields, a minimum of 0 and the pattern of a list's items are in the document, and no Python-only regex."""
+    document = (await api.client.get("/schema/openapi.json")).json()
+    schemas = document["components"]["schemas"]
+    assert schemas["EntityInput"]["additionalProperties"] is False
+    assert schemas["EntityInput"]["properties"]["heading"]["anyOf"][0]["minimum"] == 0
+    assert schemas["FilterInput"]["properties"]["kinds"]["items"]["pattern"].endswith("$")
+    assert r"\Z" not in (await api.client.get("/schema/openapi.json")).text
+    assert "application/problem+json" in document["paths"]["/v1/me"]["get"]["responses"]["401"]["content"]
+
+
 async def test_filter_changes_are_announced(api: Api, valkey: Any) -> None:
     """Whoever listens on the channel hears whose filters changed."""
     client: Any = redis.asyncio.Redis.from_url(valkey.url())
