@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any
 
 from litestar import Litestar, WebSocket, websocket
 
@@ -13,16 +13,19 @@ from apps.contracts.filters import FILTERS_CHANNEL
 from apps.contracts.protocol import Close, close_reason, restart_reason
 from apps.platform import health as healths
 from apps.platform.auth import TokenVerifier
+from apps.platform.errors import exception_handlers
 from apps.platform.metrics import Metrics
 from apps.platform.postgres import open_pool, ping
 from apps.platform.redis import open_redis
 from apps.platform.serve import Application
 from apps.platform.subscriber import Subscriber
 from apps.platform.telemetry import TelemetryMiddleware
+from apps.realtime import sse
 from apps.realtime.bus import Bus
 from apps.realtime.connection import Connection
 from apps.realtime.gateway import Gateway
 from apps.realtime.hub import Hub
+from apps.realtime.raw import RawChannels, raw
 from apps.realtime.session import Bounded
 from apps.realtime.snapshots import Snapshots
 from apps.realtime.store import SnapshotStore
@@ -30,28 +33,12 @@ from apps.realtime.store import SnapshotStore
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
-    from litestar.types import ASGIApp, Receive, Scope, Send
+    from litestar.types import ASGIApp
 
     from apps.platform.health import Health
     from apps.realtime.hub import Client
     from apps.realtime.session import Session
     from apps.realtime.settings import RealtimeSettings
-
-#: Where the server's own callables are kept: the hub sends without awaiting, which wrappers would not allow.
-_RAW: Final = "slipway.raw"
-
-
-class RawSocket:
-    """The outermost ASGI layer: keeps the server's own `receive` and `send` of a websocket in its scope."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass on."""
-        if scope["type"] == "websocket":
-            cast("Any", scope)[_RAW] = (receive, send)
-        await self._app(scope, receive, send)
 
 
 @asynccontextmanager
@@ -96,7 +83,7 @@ async def build(settings: RealtimeSettings, health: Health) -> AsyncGenerator[Ap
         health.require("postgres", lambda: ping(pool))
         health.require("subscriber", subscriber.check)
         yield Application(
-            asgi=RawSocket(_litestar(gateway, health)),
+            asgi=RawChannels(_litestar(gateway, health)),
             services=(subscriber, hub, bus, snapshots, gateway, metrics),
             drain=(gateway.drain,),
             started=(_up(subscriber),),
@@ -126,7 +113,7 @@ def _litestar(gateway: Gateway, health: Health) -> ASGIApp:
     @websocket("/ws")
     async def serve_socket(socket: WebSocket[Any, Any, Any]) -> None:
         await socket.accept()
-        receive, send = cast("tuple[Any, Any]", cast("Any", socket.scope)[_RAW])
+        receive, send = raw(socket.scope)
         if gateway.draining or len(gateway.connections) >= gateway.settings.max_connections:
             full = not gateway.draining
             await send(
@@ -142,8 +129,9 @@ def _litestar(gateway: Gateway, health: Health) -> ASGIApp:
         await connection.run()
 
     return Litestar(
-        [serve_socket, *healths.routes(health)],
+        [serve_socket, sse.route(gateway), *healths.routes(health)],
         openapi_config=None,
         logging_config=None,
         middleware=[TelemetryMiddleware],
+        exception_handlers=exception_handlers(),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import psycopg
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from apps.platform.auth import Identity
     from apps.realtime.gateway import Gateway
     from apps.realtime.hub import Client
+    from apps.realtime.session import Session
 
 log = Log("slipway.connection")
 
@@ -37,8 +39,14 @@ class Connection:
     """Lives in the task that serves the socket; others only call `close` and `check`."""
 
     def __init__(
-        self, gateway: Gateway, receive: Callable[[], Awaitable[Any]], send: Callable[[Any], Any]
+        self,
+        gateway: Gateway,
+        receive: Callable[[], Awaitable[Any]],
+        send: Callable[[Any], Any],
+        *,
+        one_way: bool = False,
     ) -> None:
+        """`one_way`: the client can't answer pings (server-sent events)."""
         settings = gateway.settings
         now = time.monotonic()
         self.client: Client | None = None
@@ -56,6 +64,8 @@ class Connection:
         self._expires_at = 0.0
         self._trace = telemetry.new()
         self._receiving = False
+        self._one_way = one_way
+        self._recovered = False
 
     def _send_text(self, frame: str) -> Any:
         return self._raw_send({"type": "websocket.send", "text": frame})
@@ -155,7 +165,7 @@ class Connection:
             self.close(Close.UNAUTHENTICATED, "token.expired")
             return
         if self._heartbeat.due(now):
-            if self._heartbeat.missed >= 2:
+            if self._heartbeat.missed >= 2 and not self._one_way:
                 self.close(Close.TIMEOUT, "heartbeat.missed")
                 return
             self._gateway.hub.send(self.client, protocol.encode(protocol.ServerPing(*_trace_of(self.client))))
@@ -213,6 +223,7 @@ class Connection:
             correlation_id=session.correlation_id,
         )
         self.client = client
+        self._recovered = resumed is not None
         client.send, client.close, client.sending = self._send, self.close, None
         session.frames.extend((protocol.encode(welcome), *missed))
         hub.touch(client)
@@ -230,12 +241,19 @@ class Connection:
             self._complain(client, "viewport.invalid", str(error), "the former viewport stays in force")
             return
         view = View(bounds, frame.zoom, tuple(frame.kinds), tuple(dict.fromkeys(frame.filters)))
+        if self._still_in_force(session, view):
+            return
         if view.filter_ids:
             found = await self._filters(client, view)
             if found is None:
                 return
             view = found
         self._gateway.look_at(client, view)
+
+    def _still_in_force(self, session: Session, view: View) -> bool:
+        """Whether a resume brought this view along: a stream names it in any case, and needs no snapshot."""
+        recovered, self._recovered = self._recovered, False
+        return recovered and session.view is not None and replace(session.view, filters=()) == view
 
     async def _filters(self, client: Client, view: View) -> View | None:
         try:

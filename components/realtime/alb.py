@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 Backend = Literal["api", "websocket"]
 
 _WORLD: Final = "0.0.0.0/0"
-_WEBSOCKET_PATH: Final = "/ws"
+# the gateway: websockets, and server-sent events for who can't open one
+_GATEWAY_PATHS: Final = ("/ws", "/events")
 # TLS 1.3, and of 1.2 only suites with forward secrecy and AEAD
 _TLS_POLICY: Final = "ELBSecurityPolicy-TLS13-1-2-Res-2021-06"
 _ONE_YEAR: Final = 31_536_000
@@ -36,9 +37,9 @@ _PROBES_MISSED: Final = 10
 class LoadBalancer(Component):
     """One application load balancer, about $16 a month and $6 per LCU (3,000 connections, 1 GB an hour).
 
-    HTTPS: `/ws` goes to the gateway, the rest to the API; HTTP only redirects. Timeouts come from the drain
-    config: idle above two pings, deregistration at least the drain. A reconnect within the stickiness meets
-    the task that still holds its state; the cookie comes with the handshake's response.
+    HTTPS: `/ws` and `/events` go to the gateway, the rest to the API; HTTP only redirects. Timeouts come from
+    the drain config: idle above two pings, deregistration at least the drain. A reconnect within the
+    stickiness meets the task that still holds its state; the cookie comes with the handshake's response.
     Sources: https://docs.aws.amazon.com/elasticloadbalancing/latest/application/application-load-balancers.html
     (idle timeout, desync mitigation), .../sticky-sessions.html, .../describe-ssl-policies.html
     """
@@ -168,7 +169,7 @@ class LoadBalancer(Component):
             f"{self.name}-websocket",
             listener_arn=https.arn,
             priority=10,
-            conditions=[{"path_pattern": {"values": [_WEBSOCKET_PATH]}}],
+            conditions=[{"path_pattern": {"values": list(_GATEWAY_PATHS)}}],
             actions=[{"type": "forward", "target_group_arn": self.target_groups["websocket"].arn}],
             tags=self.tagged(self.ctx.name("websocket")),
             opts=self.child(),

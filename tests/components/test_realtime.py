@@ -230,7 +230,7 @@ def test_balancer(ctx: Context) -> None:
 
 
 def test_listeners() -> None:
-    """HTTPS with a TLS 1.3 policy serves; HTTP only redirects; `/ws` goes to the gateway, the rest to the API."""
+    """HTTPS with a TLS 1.3 policy serves; HTTP only redirects; `/ws` and `/events` go to the gateway, the rest to the API."""
     program = build()
     https = program.one("lb/listener:Listener", "realtime-https")
     http = program.one("lb/listener:Listener", "realtime-http")
@@ -240,7 +240,7 @@ def test_listeners() -> None:
     assert "api" in names(https, "defaultActions")
     (redirect,) = http.inputs["defaultActions"]
     assert redirect["redirect"] == {"protocol": "HTTPS", "port": "443", "statusCode": "HTTP_301"}
-    assert rule.inputs["conditions"] == [{"pathPattern": {"values": ["/ws"]}}]
+    assert rule.inputs["conditions"] == [{"pathPattern": {"values": ["/ws", "/events"]}}]
     assert "websocket" in names(rule, "actions")
 
 
