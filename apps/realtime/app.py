@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import secrets
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from litestar import Litestar, WebSocket, websocket
 
 from apps.contracts.bus import gateway_channel
+from apps.contracts.channels import WIRE_PREFIX
 from apps.contracts.filters import FILTERS_CHANNEL
 from apps.contracts.protocol import Close, close_reason, restart_reason
 from apps.platform import health as healths
@@ -25,6 +26,7 @@ from apps.realtime.bus import Bus
 from apps.realtime.connection import Connection
 from apps.realtime.gateway import Gateway
 from apps.realtime.hub import Hub
+from apps.realtime.messages import Messages
 from apps.realtime.raw import RawChannels, raw
 from apps.realtime.session import Bounded
 from apps.realtime.snapshots import Snapshots
@@ -39,6 +41,8 @@ if TYPE_CHECKING:
     from apps.realtime.hub import Client
     from apps.realtime.session import Session
     from apps.realtime.settings import RealtimeSettings
+
+_CHANNEL: Final = WIRE_PREFIX.encode()
 
 
 @asynccontextmanager
@@ -70,9 +74,23 @@ async def build(settings: RealtimeSettings, health: Health) -> AsyncGenerator[Ap
             ttl_seconds=settings.viewport_ttl_seconds,
             active_seconds=settings.active_seconds,
         )
-        gateway = Gateway(settings, hub=hub, bus=bus, store=store, verifier=TokenVerifier(settings))
-        subscriber = Subscriber(settings, f"{name}-sub", bus.message, bus.up)
+
+        def heard(channel: bytes, data: bytes) -> None:
+            if channel.startswith(_CHANNEL):
+                messages.broadcast(data)
+            else:
+                bus.message(channel, data)
+
+        def up(first: bool) -> None:
+            bus.up(first)
+            messages.up(first)
+
+        subscriber = Subscriber(settings, f"{name}-sub", heard, up)
         subscriber.add(gateway_channel(gateway_id), FILTERS_CHANNEL)
+        messages = Messages(hub, redis, subscriber, tick_seconds=tick, max_bytes=settings.max_pending_bytes)
+        gateway = Gateway(
+            settings, hub=hub, bus=bus, store=store, verifier=TokenVerifier(settings), messages=messages
+        )
         _connect(hub, snapshots, bus, gateway)
         # the stack scales the gateway on these two, by these names
         metrics = Metrics(
@@ -84,7 +102,7 @@ async def build(settings: RealtimeSettings, health: Health) -> AsyncGenerator[Ap
         health.require("subscriber", subscriber.check)
         yield Application(
             asgi=RawChannels(_litestar(gateway, health)),
-            services=(subscriber, hub, bus, snapshots, gateway, metrics),
+            services=(subscriber, hub, bus, messages, snapshots, gateway, metrics),
             drain=(gateway.drain,),
             started=(_up(subscriber),),
         )
@@ -100,6 +118,7 @@ def _connect(hub: Hub, snapshots: Snapshots, bus: Bus, gateway: Gateway) -> None
 
     hub.load, hub.forgotten = load, forgotten
     bus.filters_changed = gateway.filters_changed
+    bus.posted, bus.emptied = gateway.messages.posted, gateway.messages.emptied
 
 
 def _up(subscriber: Subscriber) -> Any:

@@ -10,6 +10,7 @@ import msgspec
 
 from apps.contracts import bus, filters
 from apps.contracts.bus import Active, Registration, Removal, Viewports
+from apps.contracts.channels import Posted
 from apps.contracts.entities import Trace
 from apps.contracts.filters import FILTERS_CHANNEL, FiltersChanged
 from apps.platform.log import Log
@@ -43,6 +44,9 @@ class Bus:
         self.registered = 0
         #: A user's saved filters changed; set by who wires.
         self.filters_changed: Callable[[str], None] = lambda _user: None
+        #: A message for a user, and Redis was found empty; set by who wires.
+        self.posted: Callable[[Posted], None] = lambda _message: None
+        self.emptied: Callable[[], None] = lambda: None
         self._hub = hub
         self._redis = cast("Any", redis)
         self._tick = tick_seconds
@@ -154,6 +158,7 @@ class Bus:
         if before is None and self._known_to_redis:
             log.warning("bus.emptied", sessions=len(self._hub.clients))
             self.again(list(self._hub.clients.values()))
+            self.emptied()
         self._known_to_redis = True
 
     async def _publish(self) -> None:
@@ -201,6 +206,8 @@ class Bus:
                 self._hub.active(message)
                 for slot, _, _ in message.sessions:
                     self._answered(slot)
+            elif isinstance(message, Posted):
+                self.posted(message)
             else:
                 self._hub.deliver(message)
         except (msgspec.MsgspecError, ValueError):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import psycopg
 
 from apps.contracts import protocol
-from apps.contracts.protocol import Close, FrameError, Identify, Ping, Viewport
+from apps.contracts.protocol import Close, FrameError, Identify, Ping, Subscribe, Unsubscribe, Viewport
 from apps.platform import postgres, telemetry
 from apps.platform.errors import AppError
 from apps.platform.log import Log
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from apps.platform.auth import Identity
+    from apps.realtime.channels import Listener
     from apps.realtime.gateway import Gateway
     from apps.realtime.hub import Client
     from apps.realtime.session import Session
@@ -51,6 +52,7 @@ class Connection:
         now = time.monotonic()
         self.client: Client | None = None
         self.identity: Identity | None = None
+        self.listener: Listener | None = None
         self.closing: tuple[Close, str] | None = None
         self._gateway = gateway
         self._receive = receive
@@ -119,6 +121,8 @@ class Connection:
             self._receiving = False
 
     def _leave(self) -> Any:
+        if self.listener is not None:
+            self._gateway.messages.close(self.listener)
         if self.client is None:
             return None
         sending = self.client.sending if self.client.send is self._send else None
@@ -193,6 +197,8 @@ class Connection:
             await self._look_at(self.client, frame)
         elif isinstance(frame, Ping):
             self._gateway.hub.send(self.client, protocol.encode(protocol.ServerPong(*_trace_of(self.client))))
+        elif isinstance(frame, Subscribe | Unsubscribe) and self.listener is not None:
+            self._listen(self.client, self.listener, frame)
 
     async def _identify(self, frame: Identify) -> None:
         if self.client is not None:
@@ -226,6 +232,7 @@ class Connection:
         self._recovered = resumed is not None
         client.send, client.close, client.sending = self._send, self.close, None
         session.frames.extend((protocol.encode(welcome), *missed))
+        self.listener = self._gateway.messages.open(client, frame.inbox)
         hub.touch(client)
         with telemetry.use(self._trace):
             log.info("session.opened", session=session.id, user=session.user, recovered=resumed is not None)
@@ -266,6 +273,14 @@ class Connection:
         if missing:
             self._complain(client, "filter.unknown", f"you have no filter {', '.join(sorted(missing))}", "")
         return found
+
+    def _listen(self, client: Client, listener: Listener, frame: Subscribe | Unsubscribe) -> None:
+        if isinstance(frame, Subscribe):
+            for code, message, hint in self._gateway.messages.subscribe(listener, frame):
+                self._complain(client, code, message, hint)
+            return
+        gone = self._gateway.messages.unsubscribe(listener, frame.channels)
+        self._gateway.hub.send(client, protocol.encode(protocol.Unsubscribed(gone, *_trace_of(client))))
 
     def _complain(self, client: Client, code: str, message: str, hint: str) -> None:
         frame = protocol.ErrorFrame(code, message, hint, *_trace_of(client))

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from apps.realtime.bus import Bus
     from apps.realtime.connection import Connection
     from apps.realtime.hub import Client, Hub
+    from apps.realtime.messages import Messages
     from apps.realtime.session import Session, View
     from apps.realtime.settings import RealtimeSettings
     from apps.realtime.store import SnapshotStore
@@ -44,10 +45,12 @@ class Gateway:
         bus: Bus,
         store: SnapshotStore,
         verifier: TokenVerifier,
+        messages: Messages,
     ) -> None:
         self.settings = settings
         self.hub = hub
         self.verifier = verifier
+        self.messages = messages
         self.connections: set[Connection] = set()
         self.draining = False
         self._bus = bus

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from apps.platform.auth import Identity
+    from apps.realtime.channels import Listener
     from apps.realtime.session import Row
 
 log = Log("slipway.hub")
@@ -50,6 +51,7 @@ class Client:
         "detached_at",
         "dirty",
         "load_when_read",
+        "mail",
         "send",
         "sending",
         "session",
@@ -67,6 +69,8 @@ class Client:
         self.dirty = False
         #: A snapshot is due once the frames before it are gone.
         self.load_when_read = False
+        #: Messages that wait for the socket beside the map.
+        self.mail: Listener | None = None
 
 
 class Hub:
@@ -332,7 +336,7 @@ class Hub:
             return True
         client.stalled_at = 0.0
         client.sending = None
-        frame = session.frames.popleft() if session.frames else self._changes(session, at)
+        frame = session.frames.popleft() if session.frames else self._next(client, at)
         if frame is None:
             return False
         self.counts.frames += 1
@@ -340,7 +344,16 @@ class Hub:
         if client.load_when_read and not session.frames:
             client.load_when_read = False
             self.load(client)
-        return bool(session.frames or (session.pending and session.phase is Phase.LIVE))
+        mail = client.mail is not None and client.mail.waits
+        return bool(session.frames or mail or (session.pending and session.phase is Phase.LIVE))
+
+    def _next(self, client: Client, at: int) -> str | None:
+        mail = client.mail
+        if mail is None or not mail.waits:
+            return self._changes(client.session, at)
+        # in turns: a flood of messages must not hold up the map, nor the map the messages
+        mail.took_turn = not mail.took_turn
+        return mail.take() if mail.took_turn else self._changes(client.session, at) or mail.take()
 
     def _changes(self, session: Session, at: int) -> str | None:
         if session.phase is not Phase.LIVE or not session.pending:

@@ -74,7 +74,7 @@ def parts() -> tuple[Hub, Bus, Store, Gateway, Client]:
     )
     bus, store = Bus(), Store()
     settings: Any = SimpleNamespace(resume_seconds=15.0)
-    made: Any = Gateway(settings, hub=hub, bus=bus, store=store, verifier=None)
+    made: Any = Gateway(settings, hub=hub, bus=bus, store=store, verifier=None, messages=None)
     return hub, bus, store, made, hub.open("s", Identity("ann"))
 
 
