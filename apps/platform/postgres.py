@@ -28,6 +28,9 @@ _alive: WeakKeyDictionary[Connection, float] = WeakKeyDictionary()
 
 #: Longest wait for a free connection: beyond it the caller is told to come back.
 ACQUIRE_SECONDS: Final = 5.0
+#: The pool doubles its pause between attempts to connect: given this time, a database that was away for minutes
+#: is not left alone for as long again once it is back. After it, the next request tries at once.
+RECONNECT_SECONDS: Final = 3.0
 #: A statement that runs longer is a mistake of ours, and its locks would hold up everybody.
 STATEMENT_SECONDS: Final = 15
 
@@ -73,6 +76,7 @@ async def open_pool(settings: DatabaseSettings, name: str) -> AsyncGenerator[Poo
         min_size=min(2, settings.database_pool_size),
         max_size=settings.database_pool_size,
         timeout=ACQUIRE_SECONDS,
+        reconnect_timeout=RECONNECT_SECONDS,
         # requests wait here no longer than that, and no more of them than could be served
         max_waiting=settings.database_pool_size * 32,
         max_idle=300,
