@@ -27,7 +27,8 @@ log = Log("slipway.outbox")
 
 #: The stream is a window, not an archive: a reader that falls out of it rebuilds from PostgreSQL.
 STREAM_LENGTH: Final = 100_000
-_BACKOFF_SECONDS: Final = (0.1, 5.0)
+#: The longest pause is what clients wait for after an outage, beside the second until all else is back.
+_BACKOFF_SECONDS: Final = (0.1, 1.0)
 
 _ENQUEUE: Final = """
 INSERT INTO outbox (destination, payload) SELECT %(destination)s, unnest(%(payloads)s::bytea[])
