@@ -28,8 +28,8 @@ _alive: WeakKeyDictionary[Connection, float] = WeakKeyDictionary()
 
 #: Longest wait for a free connection: beyond it the caller is told to come back.
 ACQUIRE_SECONDS: Final = 5.0
-#: The pool doubles its pause between attempts to connect: given this time, a database that was away for minutes
-#: is not left alone for as long again once it is back. After it, the next request tries at once.
+#: The pool doubles its pause between attempts to connect: given up so soon, a database that was away for
+#: minutes is not left alone for as long again once it is back. After that the next request tries at once.
 RECONNECT_SECONDS: Final = 3.0
 #: A statement that runs longer is a mistake of ours, and its locks would hold up everybody.
 STATEMENT_SECONDS: Final = 15
