@@ -18,6 +18,8 @@ from apps.api.filters.routes import router as filter_router
 from apps.api.filters.service import FilterService
 from apps.api.headers import SecurityHeadersMiddleware
 from apps.api.limits import CallerMiddleware, Limits
+from apps.api.messages.routes import router as message_router
+from apps.api.messages.service import MessageService
 from apps.api.params import Caller
 from apps.api.requests import RequestLogMiddleware
 from apps.api.structs import ExactStructs
@@ -25,6 +27,7 @@ from apps.contracts.entities import ENTITY_FIELD
 from apps.platform import errors, health, postgres
 from apps.platform.auth import Identity, TokenVerifier
 from apps.platform.outbox import OutboxRelay
+from apps.platform.publish import Messages
 from apps.platform.ratelimit import RateLimiter
 from apps.platform.redis import open_redis
 from apps.platform.serve import Application
@@ -85,6 +88,7 @@ async def build(settings: ApiSettings, state: Health) -> AsyncGenerator[Applicat
             relay=relay,
             verifier=TokenVerifier(settings),
             limits=Limits(settings, RateLimiter(redis)),
+            messages=Messages(redis),
         )
         traced = TelemetryMiddleware(RequestLogMiddleware(AllowMiddleware(app)))
         yield Application(SecurityHeadersMiddleware(traced), services=[relay])
@@ -98,17 +102,19 @@ def create_app(
     relay: OutboxRelay,
     verifier: TokenVerifier,
     limits: Limits,
+    messages: Messages,
 ) -> Litestar:
     """Build the Litestar app of given parts."""
     entities = EntityService(pool, relay.wake)
     filters = FilterService(pool, relay.wake)
+    message_calls = MessageService(messages)
 
     def guarded(app: ASGIApp) -> ASGIApp:
         return CallerMiddleware(app, verifier, limits)
 
     api = Router(
         "/v1",
-        route_handlers=[entity_router, filter_router, me],
+        route_handlers=[entity_router, filter_router, message_router, me],
         # a function: Litestar copies the middleware of each layer, and clients can't be copied
         middleware=[guarded],
         dependencies={
@@ -116,6 +122,7 @@ def create_app(
             "entities": Provide(lambda: entities, sync_to_thread=False),
             "filters": Provide(lambda: filters, sync_to_thread=False),
             "limits": Provide(lambda: limits, sync_to_thread=False),
+            "messages": Provide(lambda: message_calls, sync_to_thread=False),
         },
     )
     page = console.handlers(console.Assets()) if settings.console_enabled else []

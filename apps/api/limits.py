@@ -19,13 +19,14 @@ _READS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class Limits:
-    """The two allowances of a user, and the largest snapshot."""
+    """The allowances of a user, and the largest snapshot."""
 
     def __init__(self, settings: ApiSettings, limiter: RateLimiter) -> None:
         self.snapshot = settings.snapshot_limit
         self._limiter = limiter
         self._reads = Bucket("read", settings.read_rate_per_second, settings.read_burst)
         self._writes = Bucket("write", settings.write_rate_per_second, settings.write_burst)
+        self._messages = Bucket("message", settings.message_rate_per_second, settings.message_burst)
 
     async def charge(self, scope: Scope, caller: Identity) -> None:
         """Count one request."""
@@ -36,6 +37,10 @@ class Limits:
         """Count the further writes that one request holds."""
         if writes > 0:
             _remember(scope, await self._limiter.charge(self._writes, caller.user, writes))
+
+    async def charge_message(self, scope: Scope, caller: Identity) -> None:
+        """Count one message, beside the request that holds it."""
+        _remember(scope, await self._limiter.charge(self._messages, caller.user))
 
 
 class CallerMiddleware:

@@ -8,11 +8,13 @@ from litestar.params import FromPath, JSONBody
 from apps.api.entities.service import EntityService
 from apps.api.filters.service import FilterService
 from apps.api.limits import Limits
+from apps.api.messages.service import MessageService
 from apps.platform.auth import Identity
 
 Caller = NamedDependency[Identity]
 Entities = NamedDependency[EntityService]
 Filters = NamedDependency[FilterService]
 Allowances = NamedDependency[Limits]
+MessageCalls = NamedDependency[MessageService]
 
-__all__ = ["Allowances", "Caller", "Entities", "Filters", "FromPath", "JSONBody"]
+__all__ = ["Allowances", "Caller", "Entities", "Filters", "FromPath", "JSONBody", "MessageCalls"]

@@ -48,7 +48,11 @@ def config() -> OpenAPIConfig:
             }
         ),
         security=[{"bearer": []}],
-        tags=[Tag("entities", "What moves on the map"), Tag("filters", "What you want to see of it")],
+        tags=[
+            Tag("entities", "What moves on the map"),
+            Tag("filters", "What you want to see of it"),
+            Tag("messages", "Beside the map: to users, and to all who listen to a channel"),
+        ],
     )
 
 

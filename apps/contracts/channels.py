@@ -27,6 +27,8 @@ SEND: Final = "messages:write"
 #: Sends to anybody (with `SEND`): what a service's own token has.
 SEND_TO_ALL: Final = "messages:admin"
 
+#: As long as a token's subject may be.
+MAX_USER: Final = 256
 MAX_CHANNELS: Final = 128
 MAX_CHANNEL_NAME: Final = 128
 MAX_MESSAGE_BYTES: Final = 16_384

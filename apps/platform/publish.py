@@ -114,8 +114,8 @@ class Messages:
 
         Of messages with one `conflate` key only the newest is kept; with a `sequence` a late one is left out.
         """
-        if not 1 <= len(user) <= 256:
-            raise InvalidError("a user's id has 1 to 256 characters", code="message.user")
+        if not 1 <= len(user) <= channels.MAX_USER:
+            raise InvalidError(f"a user's id has 1 to {channels.MAX_USER} characters", code="message.user")
         keys = [
             channels.user_key(user, what)
             for what in ("inbox", "floor", "latest", f"sent:{idempotency_key}", "gateways")

@@ -34,8 +34,10 @@ async def test_the_api_does_what_its_document_says(
         auth_jwks_url=jwks_url,
         read_burst=1_000_000,
         write_burst=100_000_000,
+        message_burst=1_000_000,
     )
-    token = issuer.token("ann", "entities:read entities:write filters:read filters:write", ["pilots"])
+    scopes = "entities:read entities:write filters:read filters:write messages:write messages:admin"
+    token = issuer.token("ann", scopes, ["pilots"])
     base = f"http://127.0.0.1:{port}"
     async with process(environment) as (running, lines), httpx.AsyncClient(base_url=base) as client:
 
