@@ -23,9 +23,12 @@ from apps.api.messages.service import MessageService
 from apps.api.params import Caller
 from apps.api.requests import RequestLogMiddleware
 from apps.api.structs import ExactStructs
+from apps.contracts import metrics as figure
 from apps.contracts.entities import ENTITY_FIELD
 from apps.platform import errors, health, postgres
 from apps.platform.auth import Identity, TokenVerifier
+from apps.platform.figures import Figures
+from apps.platform.metrics import Metrics
 from apps.platform.outbox import OutboxRelay
 from apps.platform.publish import Messages
 from apps.platform.ratelimit import RateLimiter
@@ -90,8 +93,22 @@ async def build(settings: ApiSettings, state: Health) -> AsyncGenerator[Applicat
             limits=Limits(settings, RateLimiter(redis)),
             messages=Messages(redis),
         )
-        traced = TelemetryMiddleware(RequestLogMiddleware(AllowMiddleware(app)))
-        yield Application(SecurityHeadersMiddleware(traced), services=[relay])
+        requests = RequestLogMiddleware(AllowMiddleware(app))
+        metrics = Metrics(settings, figure.API, _figures(requests, relay), ask=[relay.look])
+        traced = TelemetryMiddleware(requests)
+        yield Application(
+            SecurityHeadersMiddleware(traced), services=[relay, metrics, Figures(settings, redis, metrics)]
+        )
+
+
+def _figures(requests: RequestLogMiddleware, relay: OutboxRelay) -> dict[figure.Metric, Any]:
+    return {
+        figure.REQUESTS: lambda: requests.requests,
+        figure.ERRORS: lambda: requests.errors,
+        figure.RELAYED: lambda: relay.relayed,
+        figure.OUTBOX_AGE: lambda: relay.age,
+        figure.OUTBOX_ROWS: lambda: relay.backlog,
+    }
 
 
 def create_app(

@@ -18,6 +18,9 @@ class RequestLogMiddleware:
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
+        #: Of the API's own routes, since the start.
+        self.requests = 0
+        self.errors = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run the request and report it; health checks and the page's files only in detail."""
@@ -36,7 +39,11 @@ class RequestLogMiddleware:
         try:
             await self.app(scope, receive, answer)
         finally:
-            write = log.info if scope["path"].startswith("/v1/") else log.debug
+            ours = scope["path"].startswith("/v1/")
+            self.requests += ours
+            # no answer at all is the server's error too
+            self.errors += ours and not 0 < status < 500
+            write = log.info if ours else log.debug
             write(
                 "http.request",
                 method=scope["method"],

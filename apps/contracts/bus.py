@@ -128,6 +128,8 @@ class Item(msgspec.Struct, frozen=True, array_like=True):
     body: bytes
     slots: bytes
     trace: Trace = Trace()
+    #: When it was committed, in milliseconds since the epoch; 0: not known.
+    changed_at: int = 0
 
 
 class Delivery(msgspec.Struct, frozen=True, array_like=True, tag="delivery"):

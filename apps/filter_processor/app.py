@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import secrets
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from litestar import Litestar
 
+from apps.contracts import metrics as figure
 from apps.contracts.bus import LEASES_CHANNEL
 from apps.filter_processor.consumer import Consumer
 from apps.filter_processor.engine import Engine
@@ -18,9 +19,10 @@ from apps.filter_processor.matcher import Matcher
 from apps.filter_processor.publisher import Publisher
 from apps.filter_processor.store import EntityStore
 from apps.platform import health as healths
+from apps.platform.figures import Figures
 from apps.platform.metrics import Metrics
 from apps.platform.postgres import open_pool, ping
-from apps.platform.redis import open_redis
+from apps.platform.redis import on_demoted, open_redis
 from apps.platform.serve import Application
 from apps.platform.subscriber import Subscriber
 
@@ -78,8 +80,9 @@ async def build(settings: FilterProcessorSettings, health: Health) -> AsyncGener
         intake.subscriber, intake.prompt = subscriber, leases.prompt
         publisher.lost = consumer.restate = intake.restate
 
-        # the stack scales the processor on this, by this name
-        metrics = Metrics(settings, counters={"ProcessedUpdatesPerSecond": lambda: engine.counts.applied})
+        on_demoted(redis, subscriber.reconnect)
+        metrics = Metrics(settings, figure.PROCESSOR, _figures(engine, publisher, consumer, intake, leases))
+        figures = Figures(settings, redis, metrics)
 
         async def loaded() -> None:
             await consumer.loaded.wait()
@@ -88,6 +91,33 @@ async def build(settings: FilterProcessorSettings, health: Health) -> AsyncGener
         health.require("subscriber", subscriber.check)
         yield Application(
             asgi=Litestar(healths.routes(health), openapi_config=None, logging_config=None),
-            services=(publisher, subscriber, consumer, intake, _AfterLoad(leases, consumer), metrics),
+            services=(
+                publisher,
+                subscriber,
+                consumer,
+                intake,
+                _AfterLoad(leases, consumer),
+                metrics,
+                figures,
+            ),
             started=(loaded,),
         )
+
+
+def _figures(
+    engine: Engine, publisher: Publisher, consumer: Consumer, intake: Intake, leases: Leases
+) -> dict[figure.Metric, Any]:
+    counts = engine.counts
+    return {
+        figure.PROCESSED: lambda: counts.applied,
+        figure.AFFECTED: (lambda: counts.deliveries, lambda: counts.applied),
+        figure.PUBLISHES: lambda: publisher.published,
+        figure.STREAM_LAG: lambda: consumer.lag_milliseconds,
+        figure.GAPS: lambda: consumer.gaps,
+        figure.DUPLICATES: lambda: counts.duplicates,
+        figure.STALE: lambda: counts.stale,
+        figure.DROPPED: lambda: consumer.undecodable + intake.undecodable,
+        figure.SHARDS: lambda: len(leases.held),
+        figure.ENTITIES: lambda: engine.size,
+        figure.VIEWPORTS: lambda: len(engine.matcher.viewers),
+    }

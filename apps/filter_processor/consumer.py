@@ -103,6 +103,11 @@ class Consumer:
         self._newest = 0
         self._checked_at = 0.0
 
+    @property
+    def lag_milliseconds(self) -> int:
+        """How far our place is behind the stream's end as it was last seen, in the stream's own time."""
+        return max(0, order_of(self._state.last)[0] - order_of(self._place)[0])
+
     async def run(self, stop: asyncio.Event) -> None:
         """Follow the stream until told to stop."""
         following = asyncio.create_task(self._follow_for_ever())

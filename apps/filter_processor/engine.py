@@ -83,7 +83,7 @@ class Engine:
         self, gateway: str, change: EntityChanged, body: bytes, slots: bytes, *, removed: bool
     ) -> tuple[str, Item]:
         self.counts.deliveries += len(slots) // 4
-        return gateway, Item(change.id, change.version, removed, body, slots, change.trace)
+        return gateway, Item(change.id, change.version, removed, body, slots, change.trace, change.changed_at)
 
     def _known(self, entity_id: str) -> EntityChanged | None:
         data = self._states.get(entity_id) or self._tombstones.get(entity_id)

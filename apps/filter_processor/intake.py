@@ -37,6 +37,7 @@ class Intake:
     name = "intake"
 
     def __init__(self, redis: Redis, matcher: Matcher, publisher: Publisher) -> None:
+        self.undecodable = 0
         self._redis = cast("Any", redis)
         self._matcher = matcher
         self._publisher = publisher
@@ -97,6 +98,7 @@ class Intake:
         try:
             registration = bus.decode_registration(data)
         except msgspec.MsgspecError:
+            self.undecodable += 1
             log.exception("intake.undecodable", shard=shard, session=session.decode(errors="replace"))
             return
         self._matcher.put(registration, now_ms())
@@ -116,6 +118,7 @@ class Intake:
         try:
             viewports = bus.decode_viewports(data)
         except msgspec.MsgspecError:
+            self.undecodable += 1
             log.exception("intake.undecodable", bytes=len(data))
             return
         now = now_ms()

@@ -33,6 +33,12 @@ _BACKOFF_SECONDS: Final = (0.1, 1.0)
 _ENQUEUE: Final = """
 INSERT INTO outbox (destination, payload) SELECT %(destination)s, unnest(%(payloads)s::bytea[])
 """
+#: The oldest by the primary key, and a count that stops: a long outage must not make the figure dear.
+_BACKLOG: Final = """
+SELECT coalesce((SELECT extract(epoch FROM clock_timestamp() - created_at)
+                 FROM outbox ORDER BY id LIMIT 1), 0),
+       (SELECT count(*) FROM (SELECT FROM outbox LIMIT 10000) AS counted)
+"""
 _CLAIM: Final = """
 DELETE FROM outbox WHERE id = ANY (ARRAY(
     SELECT id FROM outbox ORDER BY id LIMIT %(batch)s FOR UPDATE SKIP LOCKED
@@ -76,10 +82,20 @@ class OutboxRelay:
         self._failures = 0
         #: Rows moved since the start, for logs and tests.
         self.relayed = 0
+        #: Seconds that the oldest row has waited, and how many wait, as `look` found them last.
+        self.age = 0.0
+        self.backlog = 0
 
     def wake(self) -> None:
         """Tell the relay that rows were committed."""
         self._woken.set()
+
+    async def look(self) -> None:
+        """Ask the database what waits: a relay that can't work does not know."""
+        async with self._pool.connection() as connection:
+            cursor = await connection.execute(_BACKLOG)
+            row: Any = await cursor.fetchone()
+        self.age, self.backlog = round(float(row[0]), 3), int(row[1])
 
     async def run(self, stop: asyncio.Event) -> None:
         """Relay until `stop`, then once more what this process has committed."""

@@ -81,13 +81,14 @@ class _Connection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.write(command(words))
 
-    async def ask(self, *words: bytes) -> None:
+    async def ask(self, *words: bytes) -> Any:
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self.replies.append(future)
         self.send(*words)
         reply = await future
         if isinstance(reply, hiredis.ReplyError):
             raise reply
+        return reply
 
     def subscribe(self, channels: Iterable[str]) -> list[asyncio.Future[None]]:
         names = [channel.encode() for channel in channels]
@@ -131,6 +132,8 @@ class Subscriber:
         self._channels: set[str] = set()
         self._connection: _Connection | None = None
         self._first = True
+        #: How often the connection ended although nobody asked it to.
+        self.lost = 0
         self.up = asyncio.Event()
 
     async def subscribe(self, *channels: str) -> None:
@@ -155,6 +158,11 @@ class Subscriber:
     def add(self, *channels: str) -> None:
         """Name channels to subscribe as soon as there is a connection (before `run`)."""
         self._channels.update(channels)
+
+    def reconnect(self) -> None:
+        """Leave a server that is the primary no more: what it still hands on may have holes."""
+        if self._connection is not None:
+            self._connection.close()
 
     async def check(self) -> None:
         """Raise unless connected (readiness)."""
@@ -192,6 +200,7 @@ class Subscriber:
             self._connection = None
             connection.close()
             if not stopping.done():
+                self.lost += 1
                 log.warning("subscriber.lost")
                 self._on_lost()
 
@@ -206,6 +215,9 @@ class Subscriber:
         try:
             await connection.ask(b"AUTH", self._settings.redis_password.get_secret_value().encode())
             await connection.ask(b"CLIENT", b"SETNAME", self._client_name.encode())
+            if b"role:master" not in await connection.ask(b"INFO", b"replication"):
+                # a failover's new address is not known everywhere at once
+                raise SubscriberLostError("the server is a replica")  # noqa: TRY301  # closed below like the rest
             if self._channels:
                 await asyncio.gather(*connection.subscribe(sorted(self._channels)))
         except BaseException:

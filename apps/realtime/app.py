@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from litestar import Litestar, WebSocket, websocket
 
+from apps.contracts import metrics as figure
 from apps.contracts.bus import gateway_channel
 from apps.contracts.channels import WIRE_PREFIX
 from apps.contracts.filters import FILTERS_CHANNEL
@@ -15,9 +16,10 @@ from apps.contracts.protocol import Close, close_reason, restart_reason
 from apps.platform import health as healths
 from apps.platform.auth import TokenVerifier
 from apps.platform.errors import exception_handlers
+from apps.platform.figures import Figures
 from apps.platform.metrics import Metrics
 from apps.platform.postgres import open_pool, ping
-from apps.platform.redis import open_redis
+from apps.platform.redis import on_demoted, open_redis
 from apps.platform.serve import Application
 from apps.platform.subscriber import Subscriber
 from apps.platform.telemetry import TelemetryMiddleware
@@ -92,20 +94,50 @@ async def build(settings: RealtimeSettings, health: Health) -> AsyncGenerator[Ap
             settings, hub=hub, bus=bus, store=store, verifier=TokenVerifier(settings), messages=messages
         )
         _connect(hub, snapshots, bus, gateway)
-        # the stack scales the gateway on these two, by these names
-        metrics = Metrics(
-            settings,
-            levels={"ActiveConnectionsPerTask": lambda: len(gateway.connections)},
-            counters={"OutgoingMessagesPerSecond": lambda: hub.counts.frames},
-        )
+        on_demoted(redis, subscriber.reconnect)
+        metrics = Metrics(settings, figure.GATEWAY, _figures(gateway, bus, snapshots, subscriber, messages))
+        figures = Figures(settings, redis, metrics)
         health.require("postgres", lambda: ping(pool))
         health.require("subscriber", subscriber.check)
         yield Application(
             asgi=RawChannels(_litestar(gateway, health)),
-            services=(subscriber, hub, bus, messages, snapshots, gateway, metrics),
+            services=(subscriber, hub, bus, messages, snapshots, gateway, metrics, figures),
             drain=(gateway.drain,),
             started=(_up(subscriber),),
         )
+
+
+def _figures(
+    gateway: Gateway, bus: Bus, snapshots: Snapshots, subscriber: Subscriber, messages: Messages
+) -> dict[figure.Metric, Any]:
+    hub = gateway.hub
+    counts = hub.counts
+    return {
+        figure.CONNECTIONS: lambda: len(gateway.connections),
+        figure.INCOMING: lambda: counts.received,
+        figure.OUTGOING: lambda: counts.frames,
+        figure.DELIVERED: lambda: counts.deliveries,
+        figure.FRAMES_PER_MESSAGE: (lambda: counts.frames, lambda: counts.deliveries),
+        figure.FAN_OUT: (lambda: counts.deliveries, lambda: counts.items),
+        figure.PUBLISHES: lambda: bus.published,
+        figure.BUS_LAG: hub.bus_lag,
+        figure.DELIVERY: hub.delivery,
+        figure.SKIPPED: lambda: counts.skipped,
+        figure.FOREIGN: lambda: counts.foreign,
+        figure.DROPPED: lambda: bus.undecodable,
+        figure.RESYNCS: lambda: counts.resyncs,
+        figure.OVERFLOWS: lambda: counts.overflows,
+        figure.STALLED: lambda: counts.stalled,
+        figure.RECOVERED: lambda: counts.recovered,
+        figure.NOT_RECOVERED: lambda: counts.not_recovered,
+        figure.SNAPSHOTS: lambda: snapshots.loaded,
+        figure.SNAPSHOT_FAILURES: lambda: snapshots.failed,
+        figure.SUBSCRIBER_LOST: lambda: subscriber.lost,
+        figure.NOTIFIED: lambda: messages.counts.queued,
+        figure.CONFLATED: lambda: messages.counts.conflated,
+        figure.DEFERRED: lambda: messages.counts.deferred,
+        figure.MESSAGES_LOST: lambda: messages.counts.lost,
+    }
 
 
 def _connect(hub: Hub, snapshots: Snapshots, bus: Bus, gateway: Gateway) -> None:

@@ -42,6 +42,7 @@ class Bus:
     ) -> None:
         self.undecodable = 0
         self.registered = 0
+        self.published = 0
         #: A user's saved filters changed; set by who wires.
         self.filters_changed: Callable[[str], None] = lambda _user: None
         #: A message for a user, and Redis was found empty; set by who wires.
@@ -190,6 +191,7 @@ class Bus:
             self._wake.set()
             raise
         self.registered += len(outgoing)
+        self.published += len(shards)
 
     # --- in -------------------------------------------------------------------------------------------
 

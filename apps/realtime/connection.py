@@ -179,6 +179,7 @@ class Connection:
     async def _take(self, message: Any) -> None:
         now = time.monotonic()
         self._heartbeat.heard(now)
+        self._gateway.hub.counts.received += 1
         if not self._bucket.take(now):
             raise FrameError(
                 Close.RATE,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from apps.contracts import protocol
 from apps.contracts.access import sees_all
 from apps.contracts.bus import Active, Delivery, unpack_slots
+from apps.platform.histogram import Histogram
 from apps.platform.log import Log
 from apps.realtime.session import MAX_WAITING_FRAMES, Bounded, Phase, Session
 
@@ -27,6 +28,8 @@ log = Log("slipway.hub")
 POLL_SECONDS: Final = 0.005
 #: Clients flushed before the loop may do something else.
 _BATCH: Final = 256
+#: Of the frames of a tick the first and every so many more tell how old their changes are.
+_SAMPLED: Final = 8
 
 
 @dataclass(slots=True)
@@ -34,10 +37,13 @@ class Counts:
     """What happened since the process started; every loss has a number."""
 
     frames: int = 0
+    received: int = 0
+    items: int = 0
     deliveries: int = 0
     foreign: int = 0
     skipped: int = 0
     overflows: int = 0
+    resyncs: int = 0
     stalled: int = 0
     recovered: int = 0
     not_recovered: int = 0
@@ -90,6 +96,9 @@ class Hub:
     ) -> None:
         self.gateway = gateway
         self.counts = Counts()
+        #: From the commit of a change to the socket, and from a processor's publish to us.
+        self.delivery = Histogram()
+        self.bus_lag = Histogram()
         self.clients: dict[str, Client] = {}
         self.by_user: dict[str, set[str]] = {}
         #: Asked for a snapshot of a session; set by who wires.
@@ -107,6 +116,7 @@ class Hub:
         self._free: deque[tuple[float, int]] = deque()
         self._detached: dict[str, Client] = {}
         self._dirty: list[Client] = []
+        self._until_sampled = 0
         self._wake = asyncio.Event()
 
     @property
@@ -222,6 +232,8 @@ class Hub:
     def deliver(self, message: Delivery) -> None:
         """Merge changes into the sessions they are for."""
         slots, processor = self._slots, message.processor
+        self.bus_lag.note(time.time_ns() // 1_000_000 - message.at)
+        self.counts.items += len(message.items)
         for item in message.items:
             for slot in unpack_slots(item.slots):
                 client = slots[slot] if slot < len(slots) else None
@@ -242,6 +254,7 @@ class Hub:
         if client.send is None:
             self.forget(client)  # it could not be resumed completely
             return
+        self.counts.resyncs += 1
         client.session.overflow()
         self.touch(client)
         self.load(client)
@@ -258,6 +271,7 @@ class Hub:
             session.epoch = self.epoch
             session.forget_ring()
             if session.view is not None:
+                self.counts.resyncs += 1
                 session.replace = True
                 if session.phase is Phase.LIVE:
                     session.announce_resync()
@@ -310,6 +324,7 @@ class Hub:
         self._wake.clear()
         at = time.time_ns() // 1_000_000
         now = time.monotonic()
+        self._until_sampled = 0
         again: list[Client] = []
         for number, client in enumerate(dirty, 1):
             client.dirty = False
@@ -358,6 +373,12 @@ class Hub:
     def _changes(self, session: Session, at: int) -> str | None:
         if session.phase is not Phase.LIVE or not session.pending:
             return None
+        self._until_sampled -= 1
+        if self._until_sampled < 0:
+            self._until_sampled = _SAMPLED - 1
+            changed_at = next(iter(session.pending.values())).changed_at
+            if changed_at:
+                self.delivery.note(at - changed_at)
         return session.take_delta(at)
 
     def _close_stalled(self, client: Client) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from apps.contracts import metrics
 from components.service.config import MetricTarget, ServiceConfig
 
 if TYPE_CHECKING:
@@ -32,8 +33,8 @@ def websocket(config: WebsocketConfig, tier: RealtimeConfig, ctx: Context) -> Se
         tier,
         ctx,
         metrics=(
-            MetricTarget(name="ActiveConnectionsPerTask", target=config.connections_per_task),
-            MetricTarget(name="OutgoingMessagesPerSecond", target=config.messages_per_second),
+            _target(metrics.CONNECTIONS, config.connections_per_task),
+            _target(metrics.OUTGOING, config.messages_per_second),
         ),
     )
 
@@ -44,8 +45,12 @@ def filter_processor(config: FilterProcessorConfig, tier: RealtimeConfig, ctx: C
         config,
         tier,
         ctx,
-        metrics=(MetricTarget(name="ProcessedUpdatesPerSecond", target=config.updates_per_second),),
+        metrics=(_target(metrics.PROCESSED, config.updates_per_second),),
     )
+
+
+def _target(metric: metrics.Metric, target: float) -> MetricTarget:
+    return MetricTarget(name=metric.name, target=target, namespace=metrics.NAMESPACE)
 
 
 def _service(

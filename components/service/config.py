@@ -6,6 +6,7 @@ from typing import Final, Literal
 
 from pydantic import Field, model_validator
 
+from apps.contracts import metrics
 from components.model import Model
 
 #: vCPU units -> memory in MiB that Fargate offers with them.
@@ -41,7 +42,7 @@ class MetricTarget(Model):
 
     name: str = Field(min_length=1, max_length=255)
     target: float = Field(gt=0)
-    namespace: str = "Slipway"
+    namespace: str = metrics.NAMESPACE
     statistic: Literal["Average", "Maximum", "Sum"] = "Average"
 
 

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import pulumi_aws as aws
 
+from apps.contracts.metrics import DIMENSIONS
+
 if TYPE_CHECKING:
     import pulumi
 
@@ -61,8 +63,8 @@ def _custom(owner: Component, metric: MetricTarget) -> _Custom:
         metric_name=metric.name,
         statistic=metric.statistic,
         dimensions=[
-            _CustomDimension(name="Stack", value=owner.ctx.stack),
-            _CustomDimension(name="Service", value=owner.name),
+            _CustomDimension(name=name, value=value)
+            for name, value in zip(DIMENSIONS, (owner.ctx.stack, owner.name), strict=True)
         ],
     )
 

@@ -94,9 +94,12 @@ def test_messages_of_the_bus_are_as_written_down():
     assert msgspec.msgpack.decode(bus.encode(active)) == ["active", "p", 9, [[3, 7, False]], {}, 1]
     delivery = bus.Delivery("p", 5, [bus.Item("a", 3, False, b"{}", bus.pack_slots([1, 258]))])
     assert msgspec.msgpack.decode(bus.encode(delivery)) == [
-        "delivery", "p", 5, [["a", 3, False, b"{}", b"\1\0\0\0\2\1\0\0", {}]], {}, 1,
+        "delivery", "p", 5, [["a", 3, False, b"{}", b"\1\0\0\0\2\1\0\0", {}, 0]], {}, 1,
     ]  # fmt: skip
     assert bus.decode_gateway(bus.encode(delivery)) == delivery
+    # a processor of before says nothing of the time
+    before = ["delivery", "p", 5, [["a", 3, False, b"{}", b"\1\0\0\0\2\1\0\0", {}]], {}, 1]
+    assert bus.decode_gateway(msgspec.msgpack.encode(before)) == delivery
     assert list(bus.unpack_slots(delivery.items[0].slots)) == [1, 258]
 
 
