@@ -13,7 +13,7 @@ from apps.contracts.channels import OWN, Posted, is_channel, may_listen
 from apps.platform.log import Log
 from apps.platform.redis import UNAVAILABLE, RedisError
 from apps.platform.subscriber import SubscriberLostError
-from apps.realtime.channels import Channels, Feed, Listener, item_of
+from apps.realtime.channels import Channels, Feed, Listener, MessageCounts, item_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -93,6 +93,11 @@ class Messages:
         self._heard: set[str] = set()
         self._late: dict[Listener, None] = {}
         self._wake = asyncio.Event()
+
+    @property
+    def counts(self) -> MessageCounts:
+        """What happened to messages since the process started."""
+        return self.channels.counts
 
     # --- sockets --------------------------------------------------------------------------------------
 
