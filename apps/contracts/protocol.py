@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import IntEnum
+from functools import lru_cache
 from math import isfinite
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
@@ -359,12 +360,26 @@ def delta(
     epoch: str, seq: int, at: int, ops: Sequence[bytes], traceparent: str = "", correlation_id: str = ""
 ) -> str:
     """Join encoded operations to a frame; the trace is that of the newest change in it."""
-    head = f'{{"v":1,"type":"delta","epoch":"{epoch}","seq":{seq},"at":{at},'
-    if traceparent:
-        head += f'"traceparent":"{traceparent}",'
+    return delta_of(delta_head(epoch), seq, at, delta_trace(traceparent, correlation_id), ops)
+
+
+def delta_head(epoch: str) -> str:
+    """Return how every delta of an epoch begins."""
+    return f'{{"v":1,"type":"delta","epoch":"{epoch}","seq":'
+
+
+@lru_cache(maxsize=1024)  # one change goes to many clients
+def delta_trace(traceparent: str, correlation_id: str) -> str:
+    """Return what stands between a delta's numbers and its operations."""
+    trace = f',"traceparent":"{traceparent}"' if traceparent else ""
     if correlation_id:
-        head += f'"correlation_id":{_encoder.encode(correlation_id).decode()},'
-    return f'{head}"ops":[{b",".join(ops).decode()}]}}'
+        trace += f',"correlation_id":{_encoder.encode(correlation_id).decode()}'
+    return f'{trace},"ops":['
+
+
+def delta_of(head: str, seq: int, at: int, trace: str, ops: Sequence[bytes]) -> str:
+    """Join a delta's parts; this is done for every frame, so the parts are kept where they stay the same."""
+    return f'{head}{seq},"at":{at}{trace}{b",".join(ops).decode()}]}}'
 
 
 def message_item(channel: str, message_id: str, message: Message) -> bytes:

@@ -219,7 +219,7 @@ class Connection:
             resumed = hub.resume(frame.session, identity, frame.epoch, frame.since)
         client, missed = resumed or (hub.open(secrets.token_hex(12), identity), [])
         session = client.session
-        session.traceparent, session.correlation_id = self._trace.traceparent, self._trace.correlation_id
+        session.traced(self._trace.traceparent, self._trace.correlation_id)
         welcome = protocol.Welcome(
             session.id,
             session.epoch,
@@ -242,7 +242,7 @@ class Connection:
         session = client.session
         if frame.traceparent:
             trace = telemetry.accept(frame.traceparent, frame.correlation_id)
-            session.traceparent, session.correlation_id = trace.traceparent, trace.correlation_id
+            session.traced(trace.traceparent, trace.correlation_id)
         try:
             bounds = protocol.bounds_of(frame)
         except ValueError as error:

@@ -178,6 +178,7 @@ class Hub:
         if client.close is not None:
             client.close(protocol.Close.TRY_LATER, "session.taken_over")
         client.send = client.close = client.sending = None
+        client.stalled_at = 0.0
 
     def detach(self, client: Client, send: Callable[[str], Any]) -> None:
         """The socket ended: keep merging for a while, so that the client may resume."""
@@ -231,23 +232,27 @@ class Hub:
 
     def deliver(self, message: Delivery) -> None:
         """Merge changes into the sessions they are for."""
-        slots, processor = self._slots, message.processor
+        # the hottest loop of the process: what it needs is at hand, and counted at the end
+        slots, processor, loading = self._slots, message.processor, Phase.LOADING
+        count, known, foreign = 0, len(slots), 0
         self.bus_lag.note(time.time_ns() // 1_000_000 - message.at)
         self.counts.items += len(message.items)
         for item in message.items:
             for slot in unpack_slots(item.slots):
-                client = slots[slot] if slot < len(slots) else None
+                client = slots[slot] if slot < known else None
                 if client is None:
                     continue
                 session = client.session
-                if session.processor != processor or session.phase < Phase.LOADING:
-                    self.counts.foreign += 1
+                if session.phase < loading or session.processor != processor:
+                    foreign += 1
                     continue
-                self.counts.deliveries += 1
+                count += 1
                 if not session.merge(item):
                     self._overflow(client)
                 elif not client.dirty:
                     self.touch(client)
+        self.counts.deliveries += count
+        self.counts.foreign += foreign
 
     def _overflow(self, client: Client) -> None:
         self.counts.overflows += 1
@@ -268,8 +273,7 @@ class Hub:
             if client.send is None:
                 self.forget(client)
                 continue
-            session.epoch = self.epoch
-            session.forget_ring()
+            session.begin_epoch(self.epoch)
             if session.view is not None:
                 self.counts.resyncs += 1
                 session.replace = True
@@ -325,15 +329,13 @@ class Hub:
         at = time.time_ns() // 1_000_000
         now = time.monotonic()
         self._until_sampled = 0
-        again: list[Client] = []
-        for number, client in enumerate(dirty, 1):
-            client.dirty = False
-            if self._flush_one(client, at, now):
-                again.append(client)
-            if number % _BATCH == 0:
+        for start in range(0, len(dirty), _BATCH):
+            if start:
                 await asyncio.sleep(0)
-        for client in again:
-            self.touch(client)
+            for client in dirty[start : start + _BATCH]:
+                client.dirty = False
+                if self._flush_one(client, at, now):
+                    self.touch(client)
 
     def _flush_one(self, client: Client, at: int, now: float) -> bool:
         """Return whether the client must be looked at again although nothing new happens."""
@@ -341,37 +343,45 @@ class Hub:
         if send is None:
             return False
         sending = client.sending
-        if sending is not None and not sending.done():
-            self.counts.skipped += 1
-            if not client.stalled_at:
-                client.stalled_at = now
-            elif now - client.stalled_at > self._stall:
-                self._close_stalled(client)
-                return False
-            return True
-        client.stalled_at = 0.0
-        client.sending = None
-        frame = session.frames.popleft() if session.frames else self._next(client, at)
+        if sending is not None:
+            if not sending.done():
+                return self._wait_longer(client, now)
+            client.stalled_at = 0.0
+            client.sending = None
+        frames, mail = session.frames, client.mail
+        if frames:
+            frame = frames.popleft()
+        elif mail is not None and mail.waits:
+            frame = self._in_turns(session, mail, at)
+        else:
+            frame = self._changes(session, at)
         if frame is None:
             return False
         self.counts.frames += 1
         client.sending = send(frame)
-        if client.load_when_read and not session.frames:
+        if client.load_when_read and not frames:
             client.load_when_read = False
             self.load(client)
-        mail = client.mail is not None and client.mail.waits
-        return bool(session.frames or mail or (session.pending and session.phase is Phase.LIVE))
+        waits = frames or (mail is not None and mail.waits)
+        return bool(waits or (session.pending and session.phase is Phase.LIVE))
 
-    def _next(self, client: Client, at: int) -> str | None:
-        mail = client.mail
-        if mail is None or not mail.waits:
-            return self._changes(client.session, at)
-        # in turns: a flood of messages must not hold up the map, nor the map the messages
+    def _wait_longer(self, client: Client, now: float) -> bool:
+        """Return whether a client that still takes its last frame is waited for."""
+        self.counts.skipped += 1
+        if not client.stalled_at:
+            client.stalled_at = now
+        elif now - client.stalled_at > self._stall:
+            self._close_stalled(client)
+            return False
+        return True
+
+    def _in_turns(self, session: Session, mail: Listener, at: int) -> str | None:
+        # a flood of messages must not hold up the map, nor the map the messages
         mail.took_turn = not mail.took_turn
-        return mail.take() if mail.took_turn else self._changes(client.session, at) or mail.take()
+        return mail.take() if mail.took_turn else self._changes(session, at) or mail.take()
 
     def _changes(self, session: Session, at: int) -> str | None:
-        if session.phase is not Phase.LIVE or not session.pending:
+        if not session.pending or session.phase is not Phase.LIVE:
             return None
         self._until_sampled -= 1
         if self._until_sampled < 0:

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 from enum import IntEnum
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from apps.contracts import protocol
-from apps.contracts.entities import Trace
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from apps.contracts.bus import Item
+    from apps.contracts.entities import Trace
     from apps.contracts.filters import SavedFilter
     from apps.contracts.protocol import Bounds
 
@@ -73,6 +74,7 @@ class Session:
         "frames",
         "groups",
         "has",
+        "head",
         "id",
         "limits",
         "order",
@@ -88,6 +90,7 @@ class Session:
         "ring_size",
         "seq",
         "slot",
+        "trace_part",
         "traceparent",
         "unanswered",
         "user",
@@ -111,10 +114,8 @@ class Session:
         self.groups = tuple(groups)
         #: Above every access rule.
         self.everything = everything
-        self.epoch = epoch
         self.limits = limits
-        self.traceparent = ""
-        self.correlation_id = ""
+        self.traced("", "")
         self.phase = Phase.IDLE
         self.view: View | None = None
         # registrations: the newest, the one that changed the view, the newest acknowledged
@@ -133,10 +134,24 @@ class Session:
         #: Frames beside the changes, in order.
         self.frames: deque[str] = deque()
         self.seq = 0
-        self.ring: deque[tuple[int, str]] = deque()
+        #: The last deltas, without a gap up to `seq`.
+        self.ring: deque[str] = deque()
         self.ring_size = 0
         #: A client that has this sequence number can be brought up to date from the ring.
         self.ring_floor = 0
+        self.begin_epoch(epoch)
+
+    def begin_epoch(self, epoch: str) -> None:
+        """Deliveries may have been missed: frames up to now can't be sent again."""
+        self.epoch = epoch
+        self.head = protocol.delta_head(epoch)
+        self.forget_ring()
+
+    def traced(self, traceparent: str, correlation_id: str) -> None:
+        """Take the trace of the frame that the session does now."""
+        self.traceparent, self.correlation_id = traceparent, correlation_id
+        # not through its cache, which is for changes that go to many
+        self.trace_part = protocol.delta_trace.__wrapped__(traceparent, correlation_id)
 
     # --- registration and acknowledgement ---------------------------------------------------------
 
@@ -184,16 +199,16 @@ class Session:
 
     def merge(self, item: Item) -> bool:
         """Keep the newest of each entity; returns False when there is more than a client may have pending."""
-        old = self.pending.get(item.id)
+        pending, entity = self.pending, item.id
+        size = len(item.body) + _ITEM_BYTES
+        old = pending.get(entity)
         if old is not None:
             if old.version >= item.version:
                 return True
-            self.pending_bytes -= len(old.body)
-        else:
-            self.pending_bytes += _ITEM_BYTES
-        self.pending[item.id] = item
-        self.pending_bytes += len(item.body)
-        return self.pending_bytes <= self.limits.max_pending_bytes
+            size -= len(old.body) + _ITEM_BYTES
+        pending[entity] = item
+        self.pending_bytes = size = self.pending_bytes + size
+        return size <= self.limits.max_pending_bytes
 
     def overflow(self) -> None:
         """Too much is pending: leave it out, say so, and replace everything with the next snapshot."""
@@ -235,44 +250,47 @@ class Session:
         ]
         self.has = {row.id: max(row.version, self.has.get(row.id, 0)) for row in rows}
         if operations:
-            self.frames.append(self._delta(operations, at, self.traceparent, self.correlation_id))
+            self.frames.append(self._delta(operations, at, self.trace_part))
 
     def take_delta(self, at: int) -> str | None:
         """Return the frame with everything pending that the client does not have yet, or None."""
         operations: list[bytes] = []
         has = self.has
-        # what was read again from the database has no trace: it comes under the session's
-        trace = Trace(self.traceparent, self.correlation_id)
+        trace: Trace | None = None
         for item in self.pending.values():
-            version = has.get(item.id)
+            entity, version = item.id, item.version
+            known = has.get(entity)
             if item.removed:
-                if version is None or item.version <= version:
+                if known is None or version <= known:
                     continue
-                del has[item.id]
+                del has[entity]
             else:
-                if version is None:
+                if known is None:
                     if len(has) >= self.limits.max_entities:
                         continue  # the client was told that it is shown only so many
-                elif item.version <= version:
+                elif version <= known:
                     continue
-                has[item.id] = item.version
+                has[entity] = version
             operations.append(item.body)
             if item.trace.traceparent:
                 # one frame is many changes: it carries the trace of the newest that has one
                 trace = item.trace
-        self._forget_pending()
+        self.pending = {}
+        self.pending_bytes = 0
         if not operations:
             return None
-        return self._delta(operations, at, trace.traceparent, trace.correlation_id)
+        if trace is None:
+            return self._delta(operations, at, self.trace_part)
+        return self._delta(operations, at, protocol.delta_trace(trace.traceparent, trace.correlation_id))
 
-    def _delta(self, operations: list[bytes], at: int, traceparent: str, correlation_id: str) -> str:
-        self.seq += 1
-        frame = protocol.delta(self.epoch, self.seq, at, operations, traceparent, correlation_id)
-        self.ring.append((self.seq, frame))
+    def _delta(self, operations: list[bytes], at: int, trace: str) -> str:
+        self.seq = seq = self.seq + 1
+        frame = protocol.delta_of(self.head, seq, at, trace, operations)
+        self.ring.append(frame)
         self.ring_size += len(frame)
         while self.ring_size > self.limits.ring_bytes:
-            self.ring_floor, old = self.ring.popleft()
-            self.ring_size -= len(old)
+            self.ring_size -= len(self.ring.popleft())
+            self.ring_floor += 1
         return frame
 
     def _trace(self) -> str:
@@ -295,4 +313,4 @@ class Session:
         """Return every frame after `since`, or None when one of them is not kept: never a part."""
         if epoch != self.epoch or not self.ring_floor <= since <= self.seq:
             return None
-        return [frame for seq, frame in self.ring if seq > since]
+        return list(islice(self.ring, since - self.ring_floor, None))
