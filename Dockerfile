@@ -7,10 +7,11 @@ COPY pyproject.toml uv.lock README.md ./
 RUN uv sync --frozen --no-default-groups --group apps --no-install-project
 
 FROM node:22-bookworm-slim AS console
-WORKDIR /build
+WORKDIR /build/console
 COPY apps/console/package.json apps/console/package-lock.json ./
-RUN npm ci --ignore-scripts
+RUN npm ci --ignore-scripts --omit=dev
 COPY apps/console ./
+COPY apps/client/js ../client/js
 RUN npm run build
 
 FROM python:3.13-slim-bookworm
@@ -21,7 +22,7 @@ RUN groupadd --gid 10001 slipway \
 COPY --from=build /opt/slipway /opt/slipway
 WORKDIR /srv/slipway
 COPY apps ./apps
-COPY --from=console /build/dist ./apps/console/dist
+COPY --from=console /build/console/dist ./apps/console/dist
 ENV PATH=/opt/slipway/bin:$PATH PYTHONPATH=/srv/slipway PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 # Fargate mounts a volume here (the root is read-only) and takes over the folder's rights, 1777, only if declared.
 VOLUME /tmp

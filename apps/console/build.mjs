@@ -44,6 +44,10 @@ await mkdir(join(target, "geo"), { recursive: true });
 await mkdir(join(target, "vendor"), { recursive: true });
 
 await cp(source, target, { recursive: true });
+// the client of the gateway is a package of its own
+const client = join(here, "..", "client", "js");
+await mkdir(join(target, "client"));
+for (const name of await readdir(client)) if (name.endsWith(".js")) await cp(join(client, name), join(target, "client", name));
 
 const library = join(modules, "maplibre-gl");
 for (const [from, to] of [

@@ -15,6 +15,7 @@ from apps.console.node import Node, NodeError, find_node
 FOLDER = Path(__file__).parent
 DIST = FOLDER / "dist"
 STAMP = ".built-from"
+CLIENT = FOLDER.parent / "client" / "js"
 _INPUTS = ("package.json", "package-lock.json", ".npmrc", "build.mjs")
 
 
@@ -22,13 +23,15 @@ class BuildError(Exception):
     """The page could not be built; the text says why and what to do."""
 
 
-def fingerprint(folder: Path = FOLDER) -> str:
+def fingerprint(folder: Path = FOLDER, client: Path = CLIENT) -> str:
     """A hash over everything that the build reads."""
     digest = hashlib.sha256()
     sources = [folder / name for name in _INPUTS]
     sources += sorted(path for path in (folder / "src").rglob("*") if path.is_file())
-    for path in sources:
-        digest.update(f"{path.relative_to(folder).as_posix()}\0".encode())
+    named = {path.relative_to(folder).as_posix(): path for path in sources}
+    named |= {f"client/{path.name}": path for path in sorted(client.glob("*.js"))}
+    for name, path in named.items():
+        digest.update(f"{name}\0".encode())
         digest.update(hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()
 

@@ -1,11 +1,10 @@
 // Wires the page together: session, connection, store, map and what stands around it.
 import { Session } from "./api.js";
-import { Client } from "./client.js";
+import { Live } from "./client/index.js";
 import { frame } from "./geometry.js";
 import { createMap, drawable } from "./map.js";
 import { Overlay } from "./overlay.js";
 import { Latency, Rate } from "./stats.js";
-import { Store } from "./store.js";
 import * as ui from "./ui.js";
 
 const SETTLE = 160; // the map has come to rest for this long: the server is told where it looks
@@ -13,14 +12,15 @@ const WHILE_MOVING = 700; // ... and this often during a long move
 
 function start() {
   const session = new Session();
-  const store = new Store();
   const rates = { updates: new Rate(), messages: new Rate() };
   const latency = new Latency();
   const kinds = new Map();
   const applied = new Set();
   let filters = [];
   let waiting = []; // times of changes that are applied and not yet painted
-  let truncated = false;
+
+  const live = new Live({ url: location.href, token: (fresh) => session.token(fresh) });
+  const { store } = live;
 
   const map = createMap(document.getElementById("map"));
   const overlay = new Overlay(map, store);
@@ -29,16 +29,17 @@ function start() {
     waiting = [];
   };
 
-  const client = new Client({
-    url: new URL("/ws", location.href).href.replace(/^http/, "ws"),
-    token: (fresh) => session.token(fresh),
-    position: () => (store.epoch === null ? null : { epoch: store.epoch, seq: store.seq }),
-    on: { state, snapshot, delta, failure, subscribed },
-  });
+  live.on("state", state);
+  live.on("change", take);
+  live.on("failure", failure);
+  live.on("looked", subscribed);
 
-  const handle = { state: "connecting", subscriptions: 0, snapshots: 0, reconnects: 0, resumed: 0, failures: [] };
+  const handle = { state: "connecting", states: [], subscriptions: 0, snapshots: 0, reconnects: 0, resumed: 0, failures: [] };
 
   function state(name, detail) {
+    handle.transport = detail.transport;
+    handle.states.push(name);
+    if (handle.states.length > 20) handle.states.shift();
     if (name === "live" && handle.snapshots) handle.reconnects += 1;
     if (name === "live" && detail.recovered) handle.resumed += 1;
     handle.state = name;
@@ -50,25 +51,18 @@ function start() {
   async function signIn(detail) {
     session.forget();
     session.keep(await ui.askToken(detail));
-    client.start();
-  }
-
-  function snapshot(message) {
-    handle.snapshots += 1;
-    rates.messages.add(1, performance.now());
-    truncated = Boolean(message.truncated);
-    ui.notice(truncated ? "There is more here than can be shown at once: zoom in to see all of it." : null);
-    take(store.snapshot(message));
-  }
-
-  function delta(message) {
-    rates.messages.add(1, performance.now());
-    rates.updates.add(message.ops.length, performance.now());
-    take(store.delta(message));
-    if (message.ops.length && waiting.length < 200) waiting.push(message.at);
+    live.start();
   }
 
   function take(changes) {
+    rates.messages.add(1, performance.now());
+    if (changes.snapshot) {
+      handle.snapshots += 1;
+      ui.notice(changes.truncated ? "There is more here than can be shown at once: zoom in to see all of it." : null);
+    } else {
+      rates.updates.add(changes.operations, performance.now());
+      if (changes.operations && waiting.length < 200) waiting.push(changes.at);
+    }
     overlay.apply(changes);
     for (const { kind } of changes.upserts) if (!kinds.has(kind) && kinds.size < 50) kinds.set(kind, true);
   }
@@ -93,7 +87,7 @@ function start() {
     if (hidden.length) viewport.kinds = [...kinds].filter(([, on]) => on).map(([kind]) => kind);
     // no kinds means all of them: when none is wanted, one that does not exist is asked for
     if (hidden.length && !viewport.kinds.length) viewport.kinds = ["(none)"];
-    client.look(viewport);
+    live.look(viewport);
   }
 
   let settle;
@@ -194,14 +188,14 @@ function start() {
     if (overlay.selected !== null) select(store.get(overlay.selected) === undefined ? null : overlay.selected);
   }, 250);
 
-  addEventListener("online", () => client.hurry());
+  addEventListener("online", () => live.hurry());
   document.addEventListener("visibilitychange", () => {
-    if (!document.hidden) client.hurry();
+    if (!document.hidden) live.hurry();
   });
 
   ui.drawLegend();
   look();
-  client.start();
+  live.start();
 
   // for tests and the curious: what is shown, read only
   globalThis.slipway = Object.freeze({

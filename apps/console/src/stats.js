@@ -1,4 +1,4 @@
-// Rates and latencies over the last seconds, and the wait before the next connection attempt. Pure.
+// Rates and latencies over the last seconds. Pure.
 
 export class Rate {
   constructor(window = 5000) {
@@ -42,13 +42,4 @@ export class Latency {
     const sorted = this.samples.map((sample) => sample[1]).sort((one, two) => one - two);
     return sorted[Math.min(Math.floor(share * sorted.length), sorted.length - 1)];
   }
-}
-
-export const FIRST_WAIT = 500;
-export const LONGEST_WAIT = 15_000;
-
-/** Doubles with each attempt and is spread over its upper half: clients that were dropped together return apart. */
-export function backoff(attempt, random = Math.random) {
-  const longest = Math.min(FIRST_WAIT * 2 ** Math.min(attempt, 10), LONGEST_WAIT);
-  return Math.round(longest * (0.5 + 0.5 * random()));
 }

@@ -10,11 +10,14 @@ const STATES = {
   reconnecting: "Reconnecting",
   draining: "Server restarts",
   "signed-out": "Signed out",
+  stopped: "Stopped",
 };
 
 export function showState(state, detail = {}) {
   $("state").dataset.state = state;
   $("state-name").textContent = STATES[state];
+  // a stream is slower to follow a moved map: worth a word to whoever wonders
+  $("transport").hidden = detail.transport !== "sse";
   clearInterval(showState.timer);
   const until = Date.now() + (detail.wait ?? 0);
   const words = () => {

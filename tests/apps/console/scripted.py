@@ -1,4 +1,4 @@
-"""A scripted server for the page: websocket protocol v1 over a real socket, a world of recorded flights behind it."""
+"""A scripted server for the page: protocol v1 over a real websocket or event stream, recorded flights behind it."""
 
 from __future__ import annotations
 
@@ -17,11 +17,27 @@ from lab.replay.player import Move, Player
 DIST = Path(__file__).parents[3] / "apps" / "console" / "dist"
 
 
+class EventSocket:
+    """An event stream with what the server needs of a websocket."""
+
+    def __init__(self, response: web.StreamResponse) -> None:
+        self.response = response
+        self.closed = asyncio.Event()
+
+    async def send_json(self, frame: dict[str, Any]) -> None:
+        await self.response.write(f"data: {json.dumps(frame)}\n\n".encode())
+
+    async def close(self, *, code: int, message: bytes = b"") -> None:
+        end = {"code": code, "reason": message.decode()}
+        await self.response.write(f"event: close\ndata: {json.dumps(end)}\n\n".encode())
+        self.closed.set()
+
+
 @dataclass
 class Connection:
     """One client: what it said, what it sees."""
 
-    socket: web.WebSocketResponse
+    socket: web.WebSocketResponse | EventSocket
     identify: dict[str, Any]
     opened: float = field(default_factory=time.monotonic)
     resumed: bool = False
@@ -76,6 +92,7 @@ class Scripted:
     async def __aenter__(self) -> Self:
         app = web.Application()
         app.router.add_get("/ws", self._socket)
+        app.router.add_post("/events", self._stream)
         app.router.add_get("/.slipway/config.json", self._config)
         app.router.add_get("/.slipway/token", self._token)
         app.router.add_get("/v1/filters", self._filters)
@@ -83,7 +100,7 @@ class Scripted:
         app.router.add_delete("/v1/filters/{id}", self._delete)
         app.router.add_get("/", self._index)
         app.router.add_static("/", DIST)
-        self._runner = web.AppRunner(app, shutdown_timeout=1)
+        self._runner = web.AppRunner(app, shutdown_timeout=1, handler_cancellation=True)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", 0)
         await site.start()
@@ -175,12 +192,43 @@ class Scripted:
             return web.Response(status=503)
         socket = web.WebSocketResponse()
         await socket.prepare(request)
-        identify = await socket.receive_json()
+        one = await self._open(socket, await socket.receive_json())
+        if one is None:
+            return socket
+        try:
+            async for message in socket:
+                if message.type is WSMsgType.TEXT:
+                    await self._frame(one, json.loads(message.data))
+        finally:
+            self.connections.remove(one)
+        return socket
+
+    async def _stream(self, request: web.Request) -> web.StreamResponse:
+        if self.refuse:
+            return web.Response(status=503)
+        identify, *frames = await request.json()
+        response = web.StreamResponse(headers={"content-type": "text/event-stream"})
+        await response.prepare(request)
+        socket = EventSocket(response)
+        one = await self._open(socket, identify)
+        if one is None:
+            return response
+        try:
+            for frame in frames:
+                await self._frame(one, frame)
+            await socket.closed.wait()
+        finally:
+            self.connections.remove(one)
+        return response
+
+    async def _open(
+        self, socket: web.WebSocketResponse | EventSocket, identify: dict[str, Any]
+    ) -> Connection | None:
         one = Connection(socket, identify)
         self.history.append(one)
         if identify["token"] not in self.valid_tokens:
             await socket.close(code=4401)
-            return socket
+            return None
         one.resumed = identify.get("epoch") == self.epoch and "since" in identify
         if one.resumed:
             before = self.history[-2]
@@ -196,17 +244,13 @@ class Scripted:
             "heartbeat_seconds": 20,
         }
         await socket.send_json(welcome)
-        try:
-            async for message in socket:
-                if message.type is WSMsgType.TEXT:
-                    await self._frame(one, json.loads(message.data))
-        finally:
-            self.connections.remove(one)
-        return socket
+        return one
 
     async def _frame(self, one: Connection, frame: dict[str, Any]) -> None:
         if frame["type"] != "viewport":
             return
+        if one.resumed and one.viewports == [frame]:
+            return  # still in force
         one.viewports.append(frame)
         shown = [entity for entity in self.entities.values() if one.shows(entity, self.filters)]
         one.seen = {entity["id"] for entity in shown}

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { color, step } from "../../../apps/console/src/colors.js";
 import { compose, describe } from "../../../apps/console/src/filters.js";
-import { backoff, Latency, Rate } from "../../../apps/console/src/stats.js";
+import { Latency, Rate } from "../../../apps/console/src/stats.js";
 
 test("a rate counts the last five seconds and forgets what is older", () => {
   const rate = new Rate(5000);
@@ -19,13 +19,6 @@ test("latency is a median that one outlier does not move, and nothing is not zer
   assert.equal(latency.quantile(0.5, 20), 60);
   latency.add(-5, 10); // the server's clock is ahead
   assert.equal(latency.quantile(0, 20), 0);
-});
-
-test("the wait doubles, has a bound, and is spread so that clients do not return together", () => {
-  assert.equal(backoff(0, () => 1), 500);
-  assert.equal(backoff(3, () => 1), 4000);
-  assert.equal(backoff(50, () => 1), 15_000);
-  assert.equal(backoff(3, () => 0), 2000);
 });
 
 test("every altitude has a colour, and an unknown one has its own", () => {

@@ -34,21 +34,23 @@ def test_any_changed_source_makes_another_fingerprint(tmp_path: Path) -> None:
     for name in ("package.json", "package-lock.json", ".npmrc", "build.mjs"):
         shutil.copy(build.FOLDER / name, tmp_path / name)
     shutil.copytree(build.FOLDER / "src", tmp_path / "src")
-    assert build.fingerprint(tmp_path) == build.fingerprint()
+    client = tmp_path / "client"
+    shutil.copytree(build.CLIENT, client, ignore=shutil.ignore_patterns("*.json", "types"))
+    assert build.fingerprint(tmp_path, client) == build.fingerprint()
     for path in sorted(one for one in tmp_path.rglob("*") if one.is_file()):
         content = path.read_bytes()
         path.write_bytes(content + b"\n")
-        assert build.fingerprint(tmp_path) != build.fingerprint(), path
+        assert build.fingerprint(tmp_path, client) != build.fingerprint(), path
         path.write_bytes(content)
 
 
 def test_page_refers_only_to_files_that_are_there(dist: Path) -> None:
     """Each module, style and map file that a source names exists in dist/, and none is on another host."""
-    for path in [*dist.glob("*.js"), dist / "index.html", dist / "style.css"]:
+    for path in [*dist.glob("*.js"), *dist.glob("client/*.js"), dist / "index.html", dist / "style.css"]:
         text = path.read_text()
         assert not re.search(r"(?:https?:)?//(?!www\.w3\.org)[a-z0-9-]+\.[a-z]", text), path
         for name in re.findall(r"""(?:from |src=|href=|at\()\s*["'](\./[^"'$]+)["']""", text):
-            assert (dist / name).is_file(), f"{path.name} names {name}"
+            assert (path.parent / name).is_file(), f"{path.name} names {name}"
     for name in ("land", "borders", "borders-coarse", "countries"):
         assert json.loads((dist / "geo" / f"{name}.json").read_text())["type"]
 

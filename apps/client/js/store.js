@@ -1,36 +1,50 @@
 // What the server has told us, by entity: the newest version wins, whatever the order of arrival. Pure.
 
+/** @typedef {import("./types.js").Entity} Entity */
+/** @typedef {import("./types.js").Changes} Changes */
+
 const REMEMBERED = 5000; // removals kept, so that an older upsert can't bring an entity back; oldest go first
 
 export class Store {
-  constructor() {
-    this.entities = new Map();
-    this.removed = new Map();
-    this.epoch = null;
-    this.seq = 0;
-  }
+  /** @type {Map<string, Entity>} */
+  entities = new Map();
+  /** @type {Map<string, number>} */
+  removed = new Map();
+  /** @type {string | null} */
+  epoch = null;
+  seq = 0;
 
   get size() {
     return this.entities.size;
   }
 
+  /** @param {string} id */
   get(id) {
     return this.entities.get(id);
   }
 
-  /** Replaces everything. Within an epoch, what a delta brought newer than the snapshot stays. */
-  snapshot({ epoch, seq, entities }) {
+  /** What a resume goes on from; null before the first snapshot. */
+  get position() {
+    return this.epoch === null ? null : { epoch: this.epoch, seq: this.seq };
+  }
+
+  /**
+   * Replaces everything. Within an epoch, what a delta brought newer than the snapshot stays.
+   * @param {{ epoch: string, seq: number, entities: Entity[], truncated?: boolean }} frame
+   * @returns {Changes}
+   */
+  snapshot({ epoch, seq, entities, truncated = false }) {
     const same = epoch === this.epoch;
     const before = this.entities;
-    const changes = { upserts: [], removes: [] };
+    const changes = { ...NOTHING(), snapshot: true, truncated };
     this.entities = new Map();
     for (const fresh of entities) {
       const known = before.get(fresh.id);
       const gone = this.removed.get(fresh.id);
       if (same && known === undefined && gone !== undefined && gone > fresh.version) continue;
-      const entity = same && known !== undefined && known.version > fresh.version ? known : fresh;
-      this.entities.set(entity.id, entity);
-      if (entity !== known) changes.upserts.push(entity);
+      const keep = known !== undefined && (known.version === fresh.version || (same && known.version > fresh.version));
+      this.entities.set(fresh.id, keep ? known : fresh);
+      if (!keep) changes.upserts.push(fresh);
     }
     for (const id of before.keys()) if (!this.entities.has(id)) changes.removes.push(id);
     this.removed.clear();
@@ -39,9 +53,13 @@ export class Store {
     return changes;
   }
 
-  /** Applies a delta; one of another epoch than the last snapshot's says nothing about what we hold. */
-  delta({ epoch, seq, ops }) {
-    const changes = { upserts: [], removes: [] };
+  /**
+   * Applies a delta; one of another epoch than the last snapshot's says nothing about what we hold.
+   * @param {{ epoch: string, seq: number, at?: number, ops: import("./types.js").Operation[] }} frame
+   * @returns {Changes}
+   */
+  delta({ epoch, seq, at = 0, ops }) {
+    const changes = { ...NOTHING(), at, operations: ops.length };
     if (this.epoch === null) this.epoch = epoch;
     if (epoch !== this.epoch) return changes;
     for (const op of ops) {
@@ -52,6 +70,7 @@ export class Store {
     return changes;
   }
 
+  /** @param {Entity} entity @param {Changes} changes */
   #upsert(entity, changes) {
     const known = this.entities.get(entity.id);
     const gone = this.removed.get(entity.id);
@@ -62,12 +81,17 @@ export class Store {
     changes.upserts.push(entity);
   }
 
+  /** @param {string} id @param {number} version @param {Changes} changes */
   #remove(id, version, changes) {
     const known = this.entities.get(id);
     if (known !== undefined && known.version > version) return;
     if (this.entities.delete(id)) changes.removes.push(id);
     this.removed.delete(id);
     this.removed.set(id, version);
-    if (this.removed.size > REMEMBERED) this.removed.delete(this.removed.keys().next().value);
+    const [oldest] = this.removed.size > REMEMBERED ? this.removed.keys() : [];
+    if (oldest !== undefined) this.removed.delete(oldest);
   }
 }
+
+/** @returns {Changes} */
+const NOTHING = () => ({ upserts: [], removes: [], snapshot: false, truncated: false, at: null, operations: 0 });

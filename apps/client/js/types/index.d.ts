@@ -1,0 +1,10 @@
+export { Live } from "./live.js";
+export { Store } from "./store.js";
+export type Entity = import("./types.js").Entity;
+export type Viewport = import("./types.js").Viewport;
+export type Changes = import("./types.js").Changes;
+export type Message = import("./types.js").Message;
+export type State = import("./types.js").State;
+export type Detail = import("./types.js").Detail;
+export type Events = import("./types.js").Events;
+export type Options = import("./types.js").Options;
