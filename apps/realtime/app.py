@@ -133,10 +133,10 @@ def _figures(
         figure.SNAPSHOTS: lambda: snapshots.loaded,
         figure.SNAPSHOT_FAILURES: lambda: snapshots.failed,
         figure.SUBSCRIBER_LOST: lambda: subscriber.lost,
-        figure.NOTIFIED: lambda: messages.counts.queued,
-        figure.CONFLATED: lambda: messages.counts.conflated,
-        figure.DEFERRED: lambda: messages.counts.deferred,
-        figure.MESSAGES_LOST: lambda: messages.counts.lost,
+        figure.NOTIFIED: lambda: messages.channels.counts.queued,
+        figure.CONFLATED: lambda: messages.channels.counts.conflated,
+        figure.DEFERRED: lambda: messages.channels.counts.deferred,
+        figure.MESSAGES_LOST: lambda: messages.channels.counts.lost,
     }
 
 
