@@ -11,6 +11,8 @@ from litestar import Litestar
 
 from apps.contracts import metrics as figure
 from apps.contracts.bus import LEASES_CHANNEL
+from apps.contracts.views import KindRules
+from apps.filter_processor.conflation import Conflation
 from apps.filter_processor.consumer import Consumer
 from apps.filter_processor.engine import Engine
 from apps.filter_processor.intake import Intake
@@ -60,10 +62,15 @@ async def build(settings: FilterProcessorSettings, health: Health) -> AsyncGener
         open_pool(settings, settings.service) as pool,
         open_redis(settings, f"{settings.service}-{processor}") as redis,
     ):
-        matcher = Matcher()
-        engine = Engine(matcher, settings.max_tombstones)
-        publisher = Publisher(
-            redis, processor, settings.tick_milliseconds / 1000, settings.max_outgoing_bytes
+        tick = settings.tick_milliseconds / 1000
+        matcher = Matcher(KindRules(settings.kind_rules), settings.grid_viewports)
+        engine = Engine(matcher, settings.max_tombstones, settings.max_affected)
+        publisher = Publisher(redis, processor, tick, settings.max_outgoing_bytes)
+        slow = Conflation(
+            engine,
+            publisher,
+            tick_seconds=settings.conflate_milliseconds / 1000,
+            deliveries=settings.conflate_deliveries,
         )
         consumer = Consumer(
             redis,
@@ -71,6 +78,7 @@ async def build(settings: FilterProcessorSettings, health: Health) -> AsyncGener
             engine,
             publisher,
             batch=settings.stream_batch,
+            tick_seconds=tick,
             catch_up_seconds=settings.catch_up_seconds,
         )
         intake = Intake(redis, matcher, publisher)
@@ -95,6 +103,7 @@ async def build(settings: FilterProcessorSettings, health: Health) -> AsyncGener
                 publisher,
                 subscriber,
                 consumer,
+                slow,
                 intake,
                 _AfterLoad(leases, consumer),
                 metrics,

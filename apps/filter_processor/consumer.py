@@ -32,6 +32,8 @@ log = Log("slipway.consumer")
 #: How long one read waits for new entries, and how often the stream's own state is looked at.
 BLOCK_MILLISECONDS: Final = 1000
 CHECK_SECONDS: Final = 1.0
+#: Changes matched before the event loop may do something else: some milliseconds.
+_AT_ONCE: Final = 64
 _START: Final = "0-0"
 
 
@@ -84,6 +86,7 @@ class Consumer:
         publisher: Publisher,
         *,
         batch: int,
+        tick_seconds: float,
         catch_up_seconds: float,
     ) -> None:
         #: Set once the first state is complete: shards are taken only then.
@@ -97,6 +100,7 @@ class Consumer:
         self._engine = engine
         self._publisher = publisher
         self._batch = batch
+        self._tick = tick_seconds
         self._catch_up_ms = int(catch_up_seconds * 1000)
         self._place = _START
         self._state = StreamState()
@@ -181,8 +185,15 @@ class Consumer:
             if time.monotonic() - self._checked_at >= CHECK_SECONDS or len(entries) == self._batch:
                 # before the place moves on: what was trimmed unread shows only against the place we read from
                 await self._check()
-            for entry, fields in entries:
+            read_at = time.monotonic()
+            for number, (entry, fields) in enumerate(entries, start=1):
                 self._entry(entry, fields)
+                if number % _AT_ONCE == 0:
+                    # viewports and heartbeats come in between
+                    await asyncio.sleep(0)
+            if len(entries) < self._batch:
+                # what comes meanwhile is read at once: a read costs more than to match what it brings
+                await asyncio.sleep(max(0.0, read_at + self._tick - time.monotonic()))
 
     async def _check(self) -> None:
         state = await self._look()

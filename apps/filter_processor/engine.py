@@ -1,7 +1,13 @@
-"""From changes to deliveries: keeps the last known state of every entity and asks the matcher who had it."""
+"""From changes to deliveries: keeps the last known state of every entity and asks the matcher who had it.
+
+A change that more sessions see than `max_affected` is conflated: who lost it is told at once, who sees
+it gets its newest version with a slow tick. Until then the entity waits by its id alone: however often it
+changes it waits once, and what is delivered is what is true then.
+"""
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -23,23 +29,35 @@ class Counts:
     stale: int = 0
     duplicates: int = 0
     deliveries: int = 0
+    #: Changes put off because more sessions than the cap see them.
+    conflated: int = 0
+    #: Entities delivered by the slow tick.
+    released: int = 0
 
 
 class Engine:
     """Idempotent by entity and version: a duplicate is skipped, an older version only takes itself away."""
 
-    def __init__(self, matcher: Matcher, max_tombstones: int) -> None:
+    def __init__(self, matcher: Matcher, max_tombstones: int, max_affected: int = sys.maxsize) -> None:
         self.matcher = matcher
         self.counts = Counts()
         #: Encoded, because a million decoded entities would not fit into a small task.
         self._states: dict[str, bytes] = {}
         self._tombstones: dict[str, bytes] = {}
         self._max_tombstones = max_tombstones
+        self._max_affected = max_affected
+        #: Entities whose newest version is not delivered to all who see it, in the order they began to wait.
+        self._waiting: dict[str, None] = {}
 
     @property
     def size(self) -> int:
         """How many live entities are known."""
         return len(self._states)
+
+    @property
+    def waiting(self) -> int:
+        """How many entities wait for the slow tick: at most all of them."""
+        return len(self._waiting)
 
     def learn(self, change: EntityChanged) -> None:
         """Take a state without telling anybody: sessions registered later get it from their snapshot."""
@@ -62,15 +80,37 @@ class Engine:
             return
         self._keep(change)
         self.counts.applied += 1
-        yield from self._deliver(known, change, now)
+        yield from self._deliver(known, change, now, self._max_affected)
+
+    def release(self, now: float) -> Iterator[tuple[str, Item]]:
+        """Yield the newest version of the entity that has waited longest, for everyone who sees it."""
+        entity_id = next(iter(self._waiting), None)
+        if entity_id is None:
+            return
+        del self._waiting[entity_id]
+        # if it is gone by now, those who had it were told when it went
+        data = self._states.get(entity_id)
+        if data is not None:
+            self.counts.released += 1
+            yield from self._deliver(None, entities.decode(data), now)
 
     def _deliver(
-        self, before: EntityChanged | None, after: EntityChanged, now: float
+        self, before: EntityChanged | None, after: EntityChanged, now: float, cap: int = 0
     ) -> Iterator[tuple[str, Item]]:
         shown: bytes | None = None
         gone: bytes | None = None
-        for hit in self.matcher.match(before, after, now):
-            if hit.shown:
+        hits = self.matcher.match(before, after, now)
+        put_off = False
+        if cap:
+            put_off = sum([len(hit.shown) for hit in hits]) > 4 * cap
+            if put_off:
+                self.counts.conflated += 1
+                self._waiting.setdefault(after.id)
+            elif self._waiting:
+                # everyone who sees it is told now
+                self._waiting.pop(after.id, None)
+        for hit in hits:
+            if hit.shown and not put_off:
                 if shown is None:
                     shown = protocol.upsert(protocol.encode_entity(protocol.view_of(after)))
                 yield self._item(hit.gateway, after, shown, hit.shown, removed=False)

@@ -1,9 +1,11 @@
-"""Which sessions a change concerns: one numpy scan over all viewports, then exact checks on the few left."""
+"""Which sessions a change concerns: the index names the few that may, exact checks decide."""
 
 from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass
+from itertools import zip_longest
+from math import inf
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -11,7 +13,10 @@ import numpy as np
 from apps.contracts.access import may_see
 from apps.contracts.bus import shard_of
 from apps.contracts.filters import matches_any
-from apps.filter_processor.geometry import above, below, boxes_of
+from apps.contracts.views import KindRules, boxes
+from apps.filter_processor.gateways import Gateways
+from apps.filter_processor.geometry import edges_around
+from apps.filter_processor.index import Grid, Scan
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,16 +25,23 @@ if TYPE_CHECKING:
 
     from apps.contracts.bus import Registration
     from apps.contracts.entities import EntityChanged
+    from apps.contracts.views import Box
+    from apps.filter_processor.gateways import Hit
+    from apps.filter_processor.index import Rows
 
     Flags = npt.NDArray[np.bool_]
-    Rows = npt.NDArray[np.intp]
 
 #: Kinds beyond these share the last bit and are told apart by the exact check.
 _KIND_BITS: Final = 63
 _EVERY_KIND: Final = np.uint64(2**64 - 1)
-#: Above this many degrees a move is scanned as two points, below as the one box around them.
-_FAR_DEGREES: Final = 1.0
 _FIRST_ROWS: Final = 1024
+#: Rows above which cells are cheaper than one scan. They are given up again at a lower number: sessions that
+#: come and go must not build them each time.
+GRID_ROWS: Final = 50_000
+_GIVE_UP: Final = 0.8
+#: Four flags in a row, all set.
+_ALL_FOUR: Final = np.uint32(0x01010101)
+_NOBODY: Final = np.empty(0, np.intp)
 
 
 @dataclass(slots=True)
@@ -41,53 +53,47 @@ class Viewer:
     rows: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Hit:
-    """What a change means to one gateway: packed slots that see it now, and that saw it until now."""
-
-    gateway: str
-    shown: bytes
-    gone: bytes
-
-
 class Matcher:
     """All viewports of the held shards. Not thread-safe; times are monotonic milliseconds of the caller."""
 
-    def __init__(self) -> None:
+    def __init__(self, rules: KindRules | None = None, grid_rows: int = GRID_ROWS) -> None:
         self.viewers: dict[str, Viewer] = {}
+        self._rules = rules or KindRules()
+        self._grid_rows = grid_rows
         self._by_shard: dict[int, set[str]] = {}
-        self._gateways: list[str] = []  # "" is a number nobody uses
-        self._gateway_no: dict[str, int] = {}
-        self._gateway_rows: list[int] = []
+        self._gateways = Gateways()
         self._kind_bit: dict[str, int] = {}
         self._owner: list[Viewer | None] = []
         self._free: list[int] = []
+        # how many rows need a check at all: most stacks have some of these never
+        self._with_kinds = self._with_checks = 0
+        #: No row expires before: most changes need not look.
+        self._first_expiry = inf
+        self._scan = Scan()
+        self._grid: Grid | None = None
         self._allocate(_FIRST_ROWS)
 
     def _allocate(self, rows: int) -> None:
-        self._south = np.full(rows, np.inf, np.float32)  # a free row is an empty box: it matches nothing
-        self._north = np.full(rows, -np.inf, np.float32)
-        self._west = np.full(rows, np.inf, np.float32)
-        self._east = np.full(rows, -np.inf, np.float32)
-        self._exact = np.zeros((rows, 4), np.float64)
-        self._expires = np.zeros(rows, np.float64)
+        # per margin the box in double precision, as the edges of `geometry`; a free row is an empty box
+        self._exact = [np.full((rows, 4), -inf) for _ in self._rules.margins]
+        self._expires = np.full(rows, inf)
+        self._zoom = np.zeros(rows)
         self._kinds = np.zeros(rows, np.uint64)
         self._user = np.zeros(rows, np.uint32)
         self._everything = np.zeros(rows, np.bool_)  # above every access rule
         self._checked = np.zeros(rows, np.bool_)  # has filters, or kinds without a bit of their own
         self._split = np.zeros(rows, np.bool_)
-        self._gateway = np.zeros(rows, np.intp)
-        self._slot = np.zeros(rows, np.uint32)
-        self._mask = np.zeros(rows, np.bool_)
-        self._side = np.zeros(rows, np.bool_)
+        self._address = np.zeros(rows, np.uint64)
 
     def _grow(self) -> None:
-        names = [name for name, value in vars(self).items() if isinstance(value, np.ndarray)]
-        old = {name: getattr(self, name) for name in names}
+        old, exact = dict(vars(self)), self._exact
         used = len(self._owner)
-        self._allocate(2 * len(self._south))
+        self._allocate(2 * len(self._expires))
         for name, values in old.items():
-            getattr(self, name)[:used] = values[:used]
+            if isinstance(values, np.ndarray):
+                getattr(self, name)[:used] = values[:used]
+        for now, before in zip(self._exact, exact, strict=True):
+            now[:used] = before[:used]
 
     # --- viewports ------------------------------------------------------------------------------------------
 
@@ -96,17 +102,25 @@ class Matcher:
         session = registration.session
         known = self.viewers.get(session)
         fresh = known is None or bool(self._expires[known.rows[0]] <= now)
+        expires = now + registration.ttl_ms
         if known is not None:
             if known.registration.rev > registration.rev:
                 return False
+            if _same(known.registration, registration):
+                # a renewal, and most registrations are
+                known.registration = registration
+                self._expires[list(known.rows)] = expires
+                self._first_expiry = min(self._first_expiry, expires)
+                return fresh
             self._release(known)
         viewer = Viewer(registration, shard_of(registration.user))
-        viewer.rows = tuple(
-            self._fill(viewer, box, now + registration.ttl_ms) for box in boxes_of(registration)
-        )
+        views = self._views(registration)
+        viewer.rows = tuple(self._fill(viewer, view, expires) for view in views)
         self._split[list(viewer.rows)] = len(viewer.rows) > 1
+        self._first_expiry = min(self._first_expiry, expires)
         self.viewers[session] = viewer
         self._by_shard.setdefault(viewer.shard, set()).add(session)
+        self._choose_index()
         return fresh
 
     def drop(self, session: str, rev: int | None = None) -> None:
@@ -117,6 +131,7 @@ class Matcher:
         self._release(viewer)
         del self.viewers[session]
         self._by_shard[viewer.shard].discard(session)
+        self._choose_index()
 
     def drop_shard(self, shard: int) -> None:
         """Forget every session of a shard."""
@@ -137,60 +152,75 @@ class Matcher:
         }
         for session in late:
             self.drop(session)
+        self._first_expiry = float(self._expires[:used].min(initial=inf))
         return list(late.values())
 
-    def _fill(self, viewer: Viewer, box: tuple[float, float, float, float], expires: float) -> int:
+    def _views(self, registration: Registration) -> list[tuple[Box | None, ...]]:
+        """Return, for each row to fill, the box of each margin: a larger one may cross the antimeridian."""
+        west, east = registration.west, registration.east
+        found = [
+            boxes(registration.south, west, registration.north, east, margin)
+            for margin in self._rules.margins
+        ]
+        if len(found) == 1:
+            return [(box,) for box in found[0]]
+        edge = min((next(iter(halves)).west for halves in found if len(halves) > 1), default=-inf)
+        # an undivided box lies with the half it is part of
+        placed = [
+            halves if len(halves) > 1 or next(iter(halves)).west >= edge else (None, *halves)
+            for halves in found
+        ]
+        return list(zip_longest(*placed))
+
+    def _fill(self, viewer: Viewer, view: tuple[Box | None, ...], expires: float) -> int:
         registration = viewer.registration
         if self._free:
             row = self._free.pop()
             self._owner[row] = viewer
         else:
             row = len(self._owner)
-            if row == len(self._south):
+            if row == len(self._expires):
                 self._grow()
             self._owner.append(viewer)
-        south, west, north, east = box
-        self._south[row], self._west[row] = below(south), below(west)
-        self._north[row], self._east[row] = above(north), above(east)
-        self._exact[row] = box
+        edges = edges_around([box for box in view if box is not None])
+        self._scan.put(row, edges)
+        if self._grid is not None:
+            self._grid.put(row, edges)
+        for exact, box in zip(self._exact, view, strict=True):
+            exact[row] = -inf if box is None else (-box[0], -box[1], box[2], box[3])
         self._expires[row] = expires
+        self._zoom[row] = registration.zoom
         kinds, told_apart = self._kind_mask(registration.kinds)
         self._kinds[row] = kinds
-        self._checked[row] = bool(registration.filters) or not told_apart
+        self._with_kinds += bool(registration.kinds)
+        self._checked[row] = checked = bool(registration.filters) or not told_apart
+        self._with_checks += checked
         self._user[row] = zlib.crc32(registration.user.encode())
         self._everything[row] = registration.everything
-        self._gateway[row] = number = self._number(registration.gateway)
-        self._gateway_rows[number] += 1
-        self._slot[row] = registration.slot
+        self._address[row] = self._gateways.enter(registration.gateway, registration.slot)
         return row
 
     def _release(self, viewer: Viewer) -> None:
         for row in viewer.rows:
-            self._south[row] = self._west[row] = np.inf
-            self._north[row] = self._east[row] = -np.inf
+            if self._grid is not None:
+                self._grid.take(row, self._scan.edges[:, row])
+            self._scan.take(row)
+            for exact in self._exact:
+                exact[row] = -inf
+            self._expires[row] = inf
             self._owner[row] = None
             self._free.append(row)
-            self._leave(int(self._gateway[row]))
+            self._with_kinds -= bool(viewer.registration.kinds)
+            self._with_checks -= bool(self._checked[row])
+            self._gateways.leave(int(self._address[row]))
 
-    def _number(self, gateway: str) -> int:
-        number = self._gateway_no.get(gateway)
-        if number is not None:
-            return number
-        if "" in self._gateways:
-            number = self._gateways.index("")
-            self._gateways[number] = gateway
-        else:
-            number = len(self._gateways)
-            self._gateways.append(gateway)
-            self._gateway_rows.append(0)
-        self._gateway_no[gateway] = number
-        return number
-
-    def _leave(self, number: int) -> None:
-        self._gateway_rows[number] -= 1
-        if not self._gateway_rows[number]:
-            del self._gateway_no[self._gateways[number]]
-            self._gateways[number] = ""
+    def _choose_index(self) -> None:
+        rows = len(self._owner) - len(self._free)
+        if self._grid is None:
+            if rows > self._grid_rows:
+                self._grid = Grid(self._scan.edges)
+        elif rows < self._grid_rows * _GIVE_UP:
+            self._grid = None
 
     def _kind_mask(self, kinds: tuple[str, ...]) -> tuple[np.uint64, bool]:
         if not kinds:
@@ -210,62 +240,49 @@ class Matcher:
 
     def match(self, before: EntityChanged | None, after: EntityChanged | None, now: float) -> list[Hit]:
         """Return who sees `after`, and who saw `before` and does not see `after`; None stands for absent."""
-        rows = self._candidates(before, after)
+        points = [
+            (state.lat, state.lon) for state in (before, after) if state is not None and not state.deleted
+        ]
+        if not points:
+            return []
+        rows = (self._grid or self._scan).near(points)
         if not rows.size:
             return []
-        shown = self._sees(after, rows, now)
-        if before is None or before.deleted:
-            return self._hits(rows[shown], rows[:0])
-        # most of who saw it still does: only the others are asked about the state before
-        rest = rows[~shown]
-        lost = rest[self._sees(before, rest, now)] if rest.size else rest
-        if lost.size:
-            lost = self._without_halves(rows[shown], lost)
-        return self._hits(rows[shown], lost)
-
-    def _candidates(self, before: EntityChanged | None, after: EntityChanged | None) -> Rows:
-        points = [state for state in (before, after) if state is not None]
-        used = len(self._owner)
-        if not points or not used:
-            return np.empty(0, np.intp)
-        mask, side = self._mask[:used], self._side[:used]
-        lats, lons = [point.lat for point in points], [point.lon for point in points]
-        if max(lats) - min(lats) + max(lons) - min(lons) <= _FAR_DEGREES:
-            self._scan(min(lats), max(lats), min(lons), max(lons), mask, side)
-            return np.flatnonzero(mask)
-        self._scan(lats[0], lats[0], lons[0], lons[0], mask, side)
-        first = np.flatnonzero(mask)
-        self._scan(lats[1], lats[1], lons[1], lons[1], mask, side)
-        return np.union1d(first, np.flatnonzero(mask))
-
-    def _scan(
-        self, lat_low: float, lat_high: float, lon_low: float, lon_high: float, mask: Flags, side: Flags
-    ) -> None:
-        used = len(mask)
-        # the point is rounded outwards too: beside float32 arrays numpy rounds a float to the nearest
-        np.less_equal(self._south[:used], above(lat_high), out=mask)
-        for edge, value, inside in (
-            (self._north, below(lat_low), np.greater_equal),
-            (self._west, above(lon_high), np.less_equal),
-            (self._east, below(lon_low), np.greater_equal),
-        ):
-            inside(edge[:used], value, out=side)
-            mask &= side
+        sees = self._sees(after, rows, now)
+        shown = rows[sees]
+        gone = _NOBODY
+        if before is not None and not before.deleted and len(shown) < len(rows):
+            # most of who saw it still does: only the others are asked about the state before
+            rest = rows[~sees]
+            gone = rest[self._sees(before, rest, now)]
+            if gone.size:
+                gone = self._without_halves(shown, gone)
+        return self._gateways.hits(self._address.take(shown), self._address.take(gone))
 
     def _sees(self, state: EntityChanged | None, rows: Rows, now: float) -> Flags:
-        """Decide exactly, per row: box in double precision, expiry, kind, access, filters."""
+        """Decide exactly, per row: box in double precision, zoom, expiry, kind, access, filters."""
         if state is None or state.deleted:
             return np.zeros(len(rows), np.bool_)
-        exact = self._exact[rows]
-        sees = (exact[:, 0] <= state.lat) & (state.lat <= exact[:, 2])
-        sees &= (exact[:, 1] <= state.lon) & (state.lon <= exact[:, 3])
-        sees &= self._expires[rows] > now
-        sees &= (self._kinds[rows] & np.uint64(1 << self._bit(state.kind))) != 0
-        restricted = state.access.rule != "public"
+        rule = self._rules.of(state.kind)
+        lat, lon = state.lat, state.lon
+        inside = self._exact[rule.margin].take(rows, axis=0) >= np.array((-lat, -lon, lat, lon))
+        sees = inside.view(np.uint32).ravel() == _ALL_FOUR
+        if rule.min_zoom > 0:
+            sees &= self._zoom.take(rows) >= rule.min_zoom
+        if now >= self._first_expiry:
+            sees &= self._expires.take(rows) > now
+        if self._with_kinds:
+            sees &= (self._kinds.take(rows) & np.uint64(1 << self._bit(state.kind))) != 0
         if state.access.rule == "owner":
-            sees &= (self._user[rows] == zlib.crc32(state.access.owner.encode())) | self._everything[rows]
-        one_by_one = sees if restricted else sees & self._checked[rows]
-        for index in np.flatnonzero(one_by_one):
+            owner = np.uint32(zlib.crc32(state.access.owner.encode()))
+            sees &= (self._user.take(rows) == owner) | self._everything.take(rows)
+        if state.access.rule != "public":
+            one_by_one = sees
+        elif self._with_checks:
+            one_by_one = sees & self._checked.take(rows)
+        else:
+            return sees
+        for index in one_by_one.nonzero()[0].tolist():
             sees[index] = self._allows(state, int(rows[index]))
         return sees
 
@@ -287,20 +304,16 @@ class Matcher:
         seeing = {id(self._owner[int(row)]) for row in shown[self._split[shown]]}
         return np.array([row for row in lost if id(self._owner[int(row)]) not in seeing], np.intp)
 
-    def _hits(self, shown: Rows, gone: Rows) -> list[Hit]:
-        if not shown.size and not gone.size:
-            return []
-        if len(self._gateway_no) == 1:
-            return [Hit(next(iter(self._gateway_no)), self._packed(shown), self._packed(gone))]
-        shown_by, gone_by = self._gateway[shown], self._gateway[gone]
-        return [
-            Hit(
-                self._gateways[int(number)],
-                self._packed(shown[shown_by == number]),
-                self._packed(gone[gone_by == number]),
-            )
-            for number in np.unique(np.concatenate((shown_by, gone_by)))
-        ]
 
-    def _packed(self, rows: Rows) -> bytes:
-        return self._slot[rows].astype("<u4", copy=False).tobytes()
+def _same(one: Registration, other: Registration) -> bool:
+    """Whether two registrations of a session want the same, from the same gateway."""
+    return (
+        (one.south, one.west, one.north, one.east, one.zoom, one.slot)
+        == (other.south, other.west, other.north, other.east, other.zoom, other.slot)
+        and one.gateway == other.gateway
+        and one.user == other.user
+        and one.groups == other.groups
+        and one.everything == other.everything
+        and one.kinds == other.kinds
+        and one.filters == other.filters
+    )

@@ -1,4 +1,4 @@
-"""What leaves the processor: one message per gateway and tick, in order, bounded."""
+"""What leaves the processor: at most one message per gateway and tick, in order, bounded."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class _Outgoing:
 
 
 class Publisher:
-    """A service: collects during a tick, publishes at its end; what can't be published is told to `lost`."""
+    """A service: publishes at once, then not again for a tick; what can't be published is told to `lost`."""
 
     name = "publisher"
 
@@ -89,12 +89,15 @@ class Publisher:
     async def run(self, stop: asyncio.Event) -> None:
         """Publish each tick until told to stop; then publish what is left."""
         stopping = asyncio.ensure_future(stop.wait())
+        next_at = 0.0
         while not stop.is_set():
             working = asyncio.ensure_future(self._work.wait())
             await asyncio.wait((working, stopping), return_when=asyncio.FIRST_COMPLETED)
             working.cancel()
-            if self._tick and not stop.is_set():
-                await asyncio.wait((stopping,), timeout=self._tick)
+            left = next_at - time.monotonic()
+            if left > 0 and not stop.is_set():
+                await asyncio.wait((stopping,), timeout=left)
+            next_at = time.monotonic() + self._tick
             await self._flush()
         stopping.cancel()
 

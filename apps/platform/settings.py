@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Literal, TypeVar
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 SettingsT = TypeVar("SettingsT", bound=BaseSettings)
@@ -61,6 +61,28 @@ class AuthSettings(BaseSettings):
     auth_issuer: str
     auth_audience: str
     auth_jwks_url: str
+
+
+class KindRule(BaseModel):
+    """When entities of one kind are shown: from a zoom on, and how far around what a client looks at."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    min_zoom: float = Field(default=0.0, ge=0, le=30, description="views below this zoom do not get the kind")
+    margin_degrees: float = Field(
+        default=0.0, ge=0, le=360, description="a view is grown by so much on every side"
+    )
+    margin_fraction: float = Field(
+        default=0.0, ge=0, le=10, description="and by this part of its height or width"
+    )
+
+
+class ViewSettings(BaseSettings):
+    """What a view takes in; told alike to gateway and filter processor, that snapshots and changes agree."""
+
+    kind_rules: dict[str, KindRule] = Field(
+        default={}, max_length=64, description="by kind; `*` is every kind without a rule of its own"
+    )
 
 
 class SettingsError(Exception):

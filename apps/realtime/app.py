@@ -13,6 +13,7 @@ from apps.contracts.bus import gateway_channel
 from apps.contracts.channels import WIRE_PREFIX
 from apps.contracts.filters import FILTERS_CHANNEL
 from apps.contracts.protocol import Close, close_reason, restart_reason
+from apps.contracts.views import KindRules
 from apps.platform import health as healths
 from apps.platform.auth import TokenVerifier
 from apps.platform.errors import exception_handlers
@@ -62,7 +63,12 @@ async def build(settings: RealtimeSettings, health: Health) -> AsyncGenerator[Ap
             max_detached=settings.max_detached if settings.resume_seconds else 0,
             slot_rest_seconds=2 * settings.viewport_ttl_seconds,
         )
-        store = SnapshotStore(pool, scan_limit=settings.scan_limit, max_entities=settings.max_entities)
+        store = SnapshotStore(
+            pool,
+            KindRules(settings.kind_rules),
+            scan_limit=settings.scan_limit,
+            max_entities=settings.max_entities,
+        )
         snapshots = Snapshots(
             hub,
             store,

@@ -10,6 +10,7 @@ WHERE deleted_at IS NULL
   AND (access_rule = 'public' OR access_owner = %(user)s OR %(everything)s
        OR (access_rule = 'group' AND access_group = ANY (%(groups)s::text[])))
   AND (%(kinds)s::text[] IS NULL OR kind = ANY (%(kinds)s::text[]))
+  AND kind <> ALL (%(without)s::text[])
 LIMIT %(most)s
 
 -- name: filters_of

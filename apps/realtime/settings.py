@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from apps.platform.settings import AuthSettings, DatabaseSettings, RedisSettings, ServiceSettings
+from apps.platform.settings import (
+    AuthSettings,
+    DatabaseSettings,
+    RedisSettings,
+    ServiceSettings,
+    ViewSettings,
+)
 
 
-class RealtimeSettings(ServiceSettings, DatabaseSettings, RedisSettings, AuthSettings):
+class RealtimeSettings(ServiceSettings, DatabaseSettings, RedisSettings, AuthSettings, ViewSettings):
     """Required: the groups' fields; everything below has a default that suits a small deployment."""
 
     tick_milliseconds: int = Field(

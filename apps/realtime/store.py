@@ -17,6 +17,7 @@ from apps.realtime.session import Row
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from apps.contracts.views import KindRules
     from apps.platform.postgres import Pool
     from apps.realtime.session import View
 
@@ -28,8 +29,9 @@ _CHUNK: Final = 500
 class SnapshotStore:
     """Reads with the same rules that the filter processor matches by."""
 
-    def __init__(self, pool: Pool, *, scan_limit: int, max_entities: int) -> None:
+    def __init__(self, pool: Pool, rules: KindRules, *, scan_limit: int, max_entities: int) -> None:
         self._pool = pool
+        self._rules = rules
         self._scan_limit = scan_limit
         self._max_entities = max_entities
 
@@ -51,10 +53,13 @@ class SnapshotStore:
         """Return what a user may see of a view, and whether there was more than one client is shown."""
         found: list[Row] = []
         complete = True
+        bounds = view.bounds
         # without filters every row read is a row shown
         most = self._scan_limit if view.filters else self._max_entities + 1
         async with self._pool.connection() as connection:
-            for south, west, north, east in _boxes(view):
+            for (south, west, north, east), kinds, without in self._rules.parts(
+                bounds.south, bounds.west, bounds.north, bounds.east, view.zoom, view.kinds
+            ):
                 cursor = connection.cursor()
                 await cursor.execute(
                     QUERIES["in_box"].sql,
@@ -66,7 +71,8 @@ class SnapshotStore:
                         "user": user,
                         "groups": list(groups),
                         "everything": everything,
-                        "kinds": list(view.kinds) or None,
+                        "kinds": None if kinds is None else list(kinds),
+                        "without": list(without),
                         "most": most,
                     },
                 )
@@ -77,16 +83,6 @@ class SnapshotStore:
                     await asyncio.sleep(0)
         truncated = not complete or len(found) > self._max_entities
         return found[: self._max_entities], truncated
-
-
-def _boxes(view: View) -> list[tuple[float, float, float, float]]:
-    bounds = view.bounds
-    if bounds.west <= bounds.east:
-        return [(bounds.south, bounds.west, bounds.north, bounds.east)]
-    return [
-        (bounds.south, bounds.west, bounds.north, 180.0),
-        (bounds.south, -180.0, bounds.north, bounds.east),
-    ]
 
 
 def _row(values: tuple[Any, ...], filters: tuple[SavedFilter, ...]) -> Row | None:

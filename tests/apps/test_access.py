@@ -14,6 +14,7 @@ from apps.api.entities.schemas import AccessView, EntityView
 from apps.contracts.access import ADMIN, may_see, sees_all
 from apps.contracts.entities import Access
 from apps.contracts.protocol import Bounds
+from apps.contracts.views import KindRules
 from apps.filter_processor.matcher import Matcher
 from apps.platform.auth import Identity
 from apps.realtime.session import View
@@ -54,7 +55,7 @@ def stored(database: Database) -> Database:
 async def test_every_path_shows_the_same(stored: Database):
     """HTTP's single read and list, the gateway's snapshot and the matcher agree with the contract's rule."""
     async with AsyncConnectionPool(stored.app_dsn, min_size=1, open=False) as pool:
-        snapshots = SnapshotStore(pool, scan_limit=100, max_entities=100)
+        snapshots = SnapshotStore(pool, KindRules(), scan_limit=100, max_entities=100)
         for caller in CALLERS:
             everything = sees_all(caller.scopes)
             allowed = {

@@ -8,7 +8,8 @@ from apps.contracts.access import may_see
 from apps.contracts.bus import Registration, unpack_slots
 from apps.contracts.entities import Access, EntityChanged
 from apps.contracts.filters import matches_any
-from apps.filter_processor.matcher import Hit
+from apps.contracts.views import KindRules, boxes
+from apps.filter_processor.gateways import Hit
 
 
 def registration(session: str = "s", slot: int = 1, rev: int = 1, **more: Any) -> Registration:
@@ -41,16 +42,19 @@ def change(
     return EntityChanged(id=entity_id, version=version, lat=lat, lon=lon, **values)
 
 
-def sees(wanted: Registration, state: EntityChanged | None) -> bool:
+def sees(wanted: Registration, state: EntityChanged | None, rules: KindRules | None = None) -> bool:
     """The specification of matching, in plain double precision and without any index."""
-    if state is None or state.deleted or not wanted.south <= state.lat <= wanted.north:
+    if state is None or state.deleted:
         return False
-    if wanted.west <= wanted.east:
-        inside = wanted.west <= state.lon <= wanted.east
-    else:
-        inside = state.lon >= wanted.west or state.lon <= wanted.east
+    rules = rules or KindRules()
+    rule = rules.of(state.kind)
+    margin = rules.margins[rule.margin]
     return (
-        inside
+        wanted.zoom >= rule.min_zoom
+        and any(
+            box.south <= state.lat <= box.north and box.west <= state.lon <= box.east
+            for box in boxes(wanted.south, wanted.west, wanted.north, wanted.east, margin)
+        )
         and (not wanted.kinds or state.kind in wanted.kinds)
         and may_see(state.access, wanted.user, wanted.groups, everything=wanted.everything)
         and matches_any(wanted.filters, state.kind, state.attributes)
