@@ -81,6 +81,8 @@ class SnapshotStore:
                     found += [row for row in (_row(values, view.filters) for values in rows) if row]
                     # the rows are here already: fetching them lets nothing else run
                     await asyncio.sleep(0)
+                if len(found) > self._max_entities:
+                    break
         truncated = not complete or len(found) > self._max_entities
         return found[: self._max_entities], truncated
 

@@ -119,7 +119,12 @@ class RealtimeTier(Component):
             scaling.websocket(config.websocket, config, ctx),
             RealtimeSettings,
             "apps.realtime",
-            {**auth, **config.drain.websocket_environment()},
+            {
+                **auth,
+                **config.drain.websocket_environment(),
+                **config.views.environment(),
+                "VIEWPORT_TTL_SECONDS": str(config.views.ttl_seconds),
+            },
             self.load_balancer.target("websocket"),
         )
         self.filter_processor = service(
@@ -127,7 +132,7 @@ class RealtimeTier(Component):
             scaling.filter_processor(config.filter_processor, config, ctx),
             FilterProcessorSettings,
             "apps.filter_processor",
-            {},
+            {**config.filter_processor.environment(), **config.views.environment()},
         )
         self.register_outputs({"url": self.url, "cluster": self.cluster.arn})
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
+from apps.platform.settings import KindRule
 from components.drain import DrainConfig
 from components.model import Model
 from components.service.config import check_fargate_size
@@ -20,6 +22,7 @@ CertificateArn = Annotated[
 ]
 
 
+Kind = Annotated[str, StringConstraints(min_length=1, max_length=128)]
 _ZONE_ID = re.compile(r"^Z[A-Z0-9]{1,31}$")
 
 
@@ -116,11 +119,64 @@ class WebsocketConfig(ScaledConfig):
 
 
 class FilterProcessorConfig(ScaledConfig):
-    """The matcher: scales on CPU and on processed updates per second."""
+    """The matcher: scales on CPU and on processed updates per second.
+
+    One viewport costs about 1.6 KB in the processor that holds its shard, one entity about 0.5 KB in each.
+    """
 
     updates_per_second: int = Field(
         default=2_000, ge=10, description="entity updates per task and second the scaler aims for"
     )
+    tick_milliseconds: int = Field(
+        default=50, ge=0, le=1000, description="at most one read and one publish per tick; 0: at once"
+    )
+    stream_batch: int = Field(
+        default=500, ge=1, le=10_000, description="changes read from the stream at once"
+    )
+    lease_seconds: float = Field(
+        default=5.0, ge=0.5, le=60, description="a shard whose processor died is taken over after"
+    )
+    max_affected: int = Field(
+        default=5_000,
+        ge=1,
+        description="sessions one change is delivered to at once; above: conflated to the slow tick",
+    )
+    conflate_milliseconds: int = Field(
+        default=1_000, ge=50, le=60_000, description="the slow tick: newest version of what was conflated"
+    )
+    conflate_deliveries: int = Field(
+        default=200_000, ge=1, description="deliveries of one slow tick; the rest waits for the next"
+    )
+
+    def environment(self) -> dict[str, str]:
+        """The variables of the filter processor."""
+        names = (
+            "tick_milliseconds",
+            "stream_batch",
+            "lease_seconds",
+            "max_affected",
+            "conflate_milliseconds",
+            "conflate_deliveries",
+        )
+        return {name.upper(): str(getattr(self, name)) for name in names}
+
+
+class ViewsConfig(Model):
+    """What a view takes in and how long it lives; gateway and filter processor are told the same."""
+
+    ttl_seconds: float = Field(
+        default=30.0, ge=1, le=600, description="a viewport nobody renews is dropped after"
+    )
+    kinds: dict[Kind, KindRule] = Field(
+        default={}, max_length=64, description="by kind; `*` is every kind without a rule of its own"
+    )
+
+    def environment(self) -> dict[str, str]:
+        """The variable of both; none: every kind at every zoom, without a margin."""
+        if not self.kinds:
+            return {}
+        rules = {kind: rule.model_dump(exclude_defaults=True) for kind, rule in sorted(self.kinds.items())}
+        return {"KIND_RULES": json.dumps(rules, separators=(",", ":"))}
 
 
 class WafConfig(Model):
@@ -139,6 +195,7 @@ class RealtimeConfig(Model):
     api: ApiConfig = ApiConfig()
     websocket: WebsocketConfig = WebsocketConfig()
     filter_processor: FilterProcessorConfig = FilterProcessorConfig()
+    views: ViewsConfig = ViewsConfig()
     drain: DrainConfig = DrainConfig()
     waf: WafConfig = WafConfig()
     log_retention_days: Literal[7, 14, 30, 60, 90, 180, 365, 400] = 30

@@ -312,6 +312,35 @@ def test_the_scaler_reads_what_the_app_reports() -> None:
     assert read == 3
 
 
+def test_what_a_view_takes_in_is_told_to_both_sides() -> None:
+    """One rule per kind reaches gateway and filter processor in the same words, with the viewports' lifetime."""
+    kinds = {"truck": {"min_zoom": 9, "margin_fraction": 0.1}, "*": {"margin_degrees": 0.5}}
+    program = build(
+        views={"kinds": kinds, "ttl_seconds": 60},
+        filter_processor={"max_affected": 700, "tick_milliseconds": 20, "stream_batch": 100},
+    )
+    told = {
+        name: {each["name"]: each["value"] for each in container(program, name)["environment"]}
+        for name in ("websocket", "filter-processor")
+    }
+    assert told["websocket"]["KIND_RULES"] == told["filter-processor"]["KIND_RULES"]
+    assert json.loads(told["websocket"]["KIND_RULES"]) == kinds
+    assert told["websocket"]["VIEWPORT_TTL_SECONDS"] == "60.0"
+    processor = told["filter-processor"]
+    assert (processor["MAX_AFFECTED"], processor["TICK_MILLISECONDS"], processor["STREAM_BATCH"]) == (
+        "700",
+        "20",
+        "100",
+    )
+
+
+def test_without_rules_of_kinds_no_variable_is_set() -> None:
+    """The defaults of the apps hold."""
+    for name in ("websocket", "filter-processor"):
+        names = {each["name"] for each in container(build(), name)["environment"]}
+        assert "KIND_RULES" not in names
+
+
 @pytest.mark.parametrize(("ctx", "fewest"), [(DEV, 1), (PROD, 2)], ids=["pilot", "ha"])
 def test_availability(ctx: Context, fewest: int) -> None:
     """Where one zone may fail there are two tasks from the start."""

@@ -12,12 +12,12 @@ from apps.filter_processor.matcher import Matcher
 from tests.apps.filter_processor.support import change, registration, sees
 
 
-def engine(*registrations, tombstones=100):
+def engine(*registrations, tombstones=100, max_affected=1000):
     """An engine whose matcher holds these registrations."""
     matcher = Matcher()
     for one in registrations:
         matcher.put(one, 0.0)
-    return Engine(matcher, tombstones)
+    return Engine(matcher, tombstones, max_affected)
 
 
 class Client:
@@ -100,3 +100,100 @@ def test_any_order_of_the_stream_ends_in_the_true_picture(path, order, snapshot,
         for _, item in subject.apply(one, 1.0):
             client.take(item)
     assert client.has == ({"e": history[-1].version} if sees(wanted, history[-1]) else {})
+
+
+class Play:
+    """One entity's life before clients that come one by one."""
+
+    AREAS = ((0.0, 10.0, "ann"), (0.0, 30.0, "bob"), (6.0, 50.0, "ann"), (0.0, 60.0, "bob"))
+
+    def __init__(self, cap):
+        self.engine = engine(max_affected=cap)
+        self.stored = []
+        self.clients = []
+        self.change(5.0, "public", deleted=False)
+
+    def change(self, lon, rule, *, deleted):
+        version = len(self.stored) + 1
+        self.stored.append(change(version=version, lon=lon, access=Access(rule, "ann"), deleted=deleted))
+        self.deliver(self.engine.apply(self.stored[-1], 1.0))
+
+    def join(self):
+        if len(self.clients) == len(self.AREAS):
+            return
+        number = len(self.clients)
+        west, east, user = self.AREAS[number]
+        wanted = registration(f"s{number}", number, number + 1, west=west, east=east, user=user)
+        self.engine.matcher.put(wanted, 0.0)
+        self.clients.append((wanted, Client()))
+        if sees(wanted, self.stored[-1]):
+            self.clients[-1][1].has["e"] = self.stored[-1].version
+
+    def deliver(self, items):
+        for _, item in items:
+            for slot in unpack_slots(item.slots):
+                self.clients[slot][1].take(item)
+
+
+def test_above_the_cap_the_newest_version_waits_for_the_slow_tick():
+    """However often the entity changes it waits once; the counters say how often it was put off."""
+    subject = engine(*(registration(f"s{n}", n, n + 1) for n in range(3)), max_affected=2)
+    for version in (1, 2, 3):
+        assert not list(subject.apply(change(version=version), 1.0))
+    assert (subject.waiting, subject.counts.conflated) == (1, 3)
+    released = [(item.version, sorted(unpack_slots(item.slots))) for _, item in subject.release(1.0)]
+    assert released == [(3, [0, 1, 2])]
+    assert (subject.waiting, subject.counts.released) == (0, 1)
+    assert not list(subject.release(1.0))
+
+
+def test_who_loses_an_entity_is_told_at_once_whatever_the_cap():
+    """A revoked access does not wait for the slow tick, for as many as there are."""
+    subject = engine(*(registration(f"s{n}", n, n + 1, user=f"u{n}") for n in range(3)), max_affected=1)
+    assert not list(subject.apply(change(), 1.0))
+    items = [item for _, item in subject.apply(change(version=2, access=Access("owner", "u1")), 1.0)]
+    assert sorted((item.removed, *unpack_slots(item.slots)) for item in items) == [
+        (False, 1),
+        (True, 0, 2),
+    ]
+    assert not subject.waiting, "nobody is left who was not told"
+
+
+def test_what_waits_longest_is_released_first():
+    """An entity that changes all the time does not push itself back, nor the others."""
+    subject = engine(*(registration(f"s{n}", n, n + 1) for n in range(2)), max_affected=1)
+    for entity, version in (("a", 1), ("b", 1), ("a", 2)):
+        list(subject.apply(change(entity, version), 1.0))
+    assert [item.id for _ in range(3) for _, item in subject.release(1.0)] == ["a", "b"]
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    history=st.lists(
+        st.tuples(
+            st.sampled_from(["change", "change", "change", "late", "join", "release"]),
+            st.sampled_from([5.0, 7.0, 20.0, 40.0]),
+            st.sampled_from(["public", "owner"]),
+            st.booleans(),
+        ),
+        max_size=14,
+    ),
+    cap=st.integers(1, 3),
+)
+def test_with_a_cap_everyone_ends_with_the_true_picture(history, cap):
+    """Whoever joins when, with a snapshot of what is stored then, has what is true after the last tick."""
+    play = Play(cap)
+    for what, lon, rule, deleted in history:
+        if what == "change":
+            play.change(lon, rule, deleted=deleted)
+        elif what == "late":
+            play.deliver(play.engine.apply(play.stored[int(lon) % len(play.stored)], 1.0))
+        elif what == "release":
+            play.deliver(play.engine.release(1.0))
+        else:
+            play.join()
+    while play.engine.waiting:
+        play.deliver(play.engine.release(1.0))
+    newest = play.stored[-1]
+    for wanted, client in play.clients:
+        assert client.has == ({"e": newest.version} if sees(wanted, newest) else {})
