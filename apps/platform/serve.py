@@ -7,6 +7,7 @@ Granian on SIGTERM drops websocket clients without a close frame, so signals nev
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import socket
@@ -15,6 +16,7 @@ import threading
 import time
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from granian.constants import HTTPModes, Interfaces
@@ -176,6 +178,7 @@ class _Process:
                 await asyncio.sleep(0.01)
                 continue
             writer.close()
+            cut_who_takes_nothing(self.settings.port, self.settings.write_timeout_seconds)
             return
         raise StartError(f"the server does not answer on {host}:{self.settings.port}")
 
@@ -225,6 +228,19 @@ def _server(asgi: Any, settings: ServiceSettings) -> Server:
         log_enabled=False,
         log_access=False,
     )
+
+
+def cut_who_takes_nothing(port: int, seconds: float) -> None:
+    """Have the kernel end connections whose peer takes nothing for so long (Linux; elsewhere they stay).
+
+    Granian can't: a write that waits for such a peer holds the connection, also after the app has closed it.
+    """
+    for entry in Path("/proc/self/fd").glob("*") if hasattr(socket, "TCP_USER_TIMEOUT") else ():
+        # Granian has no name for its listener: it is the one socket here that listens on the port
+        with contextlib.suppress(OSError), socket.socket(fileno=os.dup(int(entry.name))) as one:
+            if one.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN) and one.getsockname()[1] == port:
+                # accepted sockets inherit it
+                one.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(seconds * 1000))
 
 
 def check_port_free(host: str, port: int) -> None:

@@ -29,6 +29,9 @@ class ServiceSettings(BaseSettings):
     keep_alive_seconds: float = Field(
         default=75.0, gt=0, description="above the load balancer's idle timeout"
     )
+    write_timeout_seconds: float = Field(
+        default=45.0, ge=1, description="a peer that takes nothing for so long is cut; above STALL_SECONDS"
+    )
 
 
 class DatabaseSettings(BaseSettings):

@@ -86,6 +86,22 @@ class Process:
             self.process.send_signal(how)
         return self.process.wait(20)
 
+    @property
+    def rss(self) -> int:
+        """Its memory in MiB."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(status.partition("VmRSS:")[2].split()[0]) // 1024
+
+    @property
+    def sockets(self) -> int:
+        """How many of its clients' sockets it holds, in whatever state."""
+        rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+        # local address, state (0A listens), inode (0: no process holds it any more)
+        return sum(
+            int(row[1].partition(":")[2], 16) == self.port and row[3] != "0A" and row[9] != "0"
+            for row in rows
+        )
+
     def events(self) -> list[dict[str, Any]]:
         """Its log."""
         return [json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{")]
