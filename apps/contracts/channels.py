@@ -135,13 +135,12 @@ class Posted(msgspec.Struct, frozen=True, array_like=True, tag="message"):
 
 
 class PresenceChanged(msgspec.Struct, frozen=True, array_like=True, tag="presence"):
-    """Who is on a channel now. A state and not a difference: `rev` rises, and the newest counts.
+    """Who is on a channel now: a state and not a difference, the newest counts.
 
     `joined` and `left` say what this change was; names are at most `MAX_MEMBERS` in each list.
     """
 
     channel: str
-    rev: int
     count: int
     members: list[str]
     joined: list[str]

@@ -26,10 +26,12 @@ from apps.platform.subscriber import Subscriber
 from apps.platform.telemetry import TelemetryMiddleware
 from apps.realtime import sse
 from apps.realtime.bus import Bus
+from apps.realtime.channels import Channels
 from apps.realtime.connection import Connection
 from apps.realtime.gateway import Gateway
 from apps.realtime.hub import Hub
 from apps.realtime.messages import Messages
+from apps.realtime.presence import Presence
 from apps.realtime.raw import RawChannels, raw
 from apps.realtime.session import Bounded
 from apps.realtime.snapshots import Snapshots
@@ -95,7 +97,27 @@ async def build(settings: RealtimeSettings, health: Health) -> AsyncGenerator[Ap
 
         subscriber = Subscriber(settings, f"{name}-sub", heard, up)
         subscriber.add(gateway_channel(gateway_id), FILTERS_CHANNEL)
-        messages = Messages(hub, redis, subscriber, tick_seconds=tick, max_bytes=settings.max_pending_bytes)
+        channels = Channels()
+        presence = (
+            Presence(
+                hub,
+                redis,
+                channels,
+                seconds=settings.presence_seconds,
+                ttl_seconds=settings.presence_ttl_seconds,
+            )
+            if settings.presence_enabled
+            else None
+        )
+        messages = Messages(
+            hub,
+            redis,
+            subscriber,
+            channels,
+            presence,
+            tick_seconds=tick,
+            max_bytes=settings.max_pending_bytes,
+        )
         gateway = Gateway(
             settings, hub=hub, bus=bus, store=store, verifier=TokenVerifier(settings), messages=messages
         )
@@ -107,7 +129,17 @@ async def build(settings: RealtimeSettings, health: Health) -> AsyncGenerator[Ap
         health.require("subscriber", subscriber.check)
         yield Application(
             asgi=RawChannels(_litestar(gateway, health)),
-            services=(subscriber, hub, bus, messages, snapshots, gateway, metrics, figures),
+            services=(
+                subscriber,
+                hub,
+                bus,
+                messages,
+                *([presence] if presence else []),
+                snapshots,
+                gateway,
+                metrics,
+                figures,
+            ),
             drain=(gateway.drain,),
             started=(_up(subscriber),),
         )

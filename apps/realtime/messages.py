@@ -13,7 +13,7 @@ from apps.contracts.channels import OWN, Posted, is_channel, may_listen
 from apps.platform.log import Log
 from apps.platform.redis import UNAVAILABLE, RedisError
 from apps.platform.subscriber import SubscriberLostError
-from apps.realtime.channels import Channels, Feed, Listener, MessageCounts, item_of
+from apps.realtime.channels import Feed, Listener, MessageCounts, item_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from apps.contracts.protocol import Subscribe
     from apps.platform.redis import Redis
     from apps.platform.subscriber import Subscriber
+    from apps.realtime.channels import Channels
     from apps.realtime.hub import Client, Hub
+    from apps.realtime.presence import Presence
 
 log = Log("slipway.messages")
 
@@ -75,13 +77,22 @@ class Messages:
     name = "messages"
 
     def __init__(
-        self, hub: Hub, redis: Redis, subscriber: Subscriber, *, tick_seconds: float, max_bytes: int
+        self,
+        hub: Hub,
+        redis: Redis,
+        subscriber: Subscriber,
+        known: Channels,
+        presence: Presence | None,
+        *,
+        tick_seconds: float,
+        max_bytes: int,
     ) -> None:
-        self.channels = Channels()
+        self.channels = known
         self.undecodable = 0
         self._hub = hub
         self._redis = cast("Any", redis)
         self._subscriber = subscriber
+        self._presence = presence
         self._tick = tick_seconds
         self._max_bytes = max_bytes
         self._hold: Any = self._redis.register_script(_HOLD)
@@ -113,6 +124,7 @@ class Messages:
 
     def close(self, listener: Listener) -> None:
         """Forget a socket."""
+        self._absent(listener, listener.feeds)
         self.channels.remove(listener)
         self._late.pop(listener, None)
         if listener.client.mail is listener:
@@ -133,12 +145,19 @@ class Messages:
         allowed = [name for name in wanted if name not in unknown and name not in forbidden]
         fresh = [name for name in allowed if name not in listener.feeds]
         room = channels.MAX_CHANNELS + 1 - len(listener.feeds)  # its own beside them
-        for name in (name for name in allowed if name not in fresh[room:]):
-            self.channels.join(listener, Feed(name, frame.since.get(name, ""), presence=frame.presence))
+        accepted = [name for name in allowed if name not in fresh[room:]]
+        presence = self._presence if frame.presence else None
+        for name in accepted:
+            self._absent(listener, [name])
+            if presence is not None:
+                presence.join(listener, name)
+            self.channels.join(listener, Feed(name, frame.since.get(name, ""), presence=presence is not None))
             if name not in self._heard:
                 self._unheard.add(name)
         self._want(listener)
         problems: list[tuple[str, str, str]] = []
+        if frame.presence and presence is None:
+            problems.append(("presence.disabled", "this gateway shows no members", "you are subscribed"))
         if unknown:
             hint = "public.TOPIC or group.GROUP.TOPIC; your own messages come without asking"
             problems.append(("channel.unknown", f"no channel is called {_some(unknown)}", hint))
@@ -155,9 +174,16 @@ class Messages:
     def unsubscribe(self, listener: Listener, names: Iterable[str]) -> list[str]:
         """Have a socket leave channels; returns those that it was on."""
         gone = [name for name in dict.fromkeys(names) if name != OWN and name in listener.feeds]
+        self._absent(listener, gone)
         for name in gone:
             self.channels.leave(listener, name)
         return gone
+
+    def _absent(self, listener: Listener, names: Iterable[str]) -> None:
+        for name in names:
+            feed = listener.feeds.get(name)
+            if self._presence is not None and feed is not None and feed.presence:
+                self._presence.leave(listener, name)
 
     # --- from Redis -----------------------------------------------------------------------------------
 
@@ -173,6 +199,8 @@ class Messages:
             if isinstance(message, Posted):
                 for client in self.channels.to_channel(message):
                     self._hub.touch(client)
+            elif self._presence is not None:
+                self._presence.changed(message)
         except (msgspec.MsgspecError, ValueError):
             self.undecodable += 1
             log.exception("messages.undecodable", bytes=len(data))
@@ -181,6 +209,8 @@ class Messages:
         """After a lost subscriber every feed is read on from where it was."""
         if first:
             return
+        if self._presence is not None:
+            self._presence.missed()
         for listeners in self.channels.users.values():
             for listener in listeners:
                 listener.fall_behind()

@@ -45,6 +45,13 @@ class RealtimeSettings(ServiceSettings, DatabaseSettings, RedisSettings, AuthSet
     ring_bytes: int = Field(default=16_384, ge=0, description="sent frames kept per client for a resume")
     resume_seconds: float = Field(default=15.0, ge=0, description="a lost client's state is kept this long")
     max_detached: int = Field(default=2000, ge=0, description="lost clients kept at most; oldest leave first")
+    presence_enabled: bool = Field(default=True, description="members of channels, for clients that ask")
+    presence_seconds: float = Field(
+        default=1.0, gt=0, le=60, description="joins and leaves of a channel are told at most this often"
+    )
+    presence_ttl_seconds: float = Field(
+        default=15.0, ge=1, le=600, description="members on a gateway that died are gone after"
+    )
     drain_batch: int = Field(default=500, ge=1, description="clients closed at once in a drain")
     drain_pause_milliseconds: int = Field(default=100, ge=0, description="between two batches of a drain")
     retry_milliseconds: int = Field(default=5000, ge=100, description="drained clients reconnect within")

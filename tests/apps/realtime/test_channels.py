@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -199,3 +200,69 @@ async def test_a_slow_client_is_not_closed_and_reads_on(world: World, valkey: Re
         assert [item["id"] for item in got] == [
             entry.decode() for entry, _ in world.redis.xrange(user_key("ann", "inbox"))
         ]
+
+
+async def members(client: Client, *users: str) -> dict[str, Any]:
+    """Read until the newest that the client was shown is exactly these members."""
+    shown = [frame for frame in client.frames if frame["type"] == "presence"][-1:]
+    while not shown or shown[-1]["members"] != list(users):
+        shown = [await client.until("presence")]
+    assert shown[-1]["count"] == len(users)
+    return shown[-1]
+
+
+async def test_members_of_a_channel_come_go_and_expire(world: World):
+    """On two gateways all see the same members, once per user; a killed gateway's are gone after their time."""
+    one, other = await asyncio.gather(
+        *(world.gateway(presence_seconds=0.1, presence_ttl_seconds=2) for _ in range(2))
+    )
+    ann, bob, again = (
+        await world.client(one, "ann"),
+        await world.client(other, "bob"),
+        await world.client(other, "ann"),
+    )
+    unseen = await world.client(one, "eve")
+    await subscribe(unseen, "public.room")
+    for client in (ann, bob, again):
+        await subscribe(client, "public.room", presence=True)
+    for client in (ann, bob, again):
+        await members(client, "ann", "bob")
+    # ann is still there with her other socket
+    await ann.send(type="unsubscribe", channels=["public.room"])
+    cat = await world.client(one, "cat")
+    await subscribe(cat, "public.room", presence=True)
+    for client in (bob, cat, again):
+        await members(client, "ann", "bob", "cat")
+    await again.socket.close()
+    assert (await members(cat, "bob", "cat"))["left"] == ["ann"]
+    # Redis forgets everybody: the gateways say it again
+    world.redis.flushall()
+    dan = await world.client(one, "dan")
+    await subscribe(dan, "public.room", presence=True)
+    await members(dan, "bob", "cat", "dan")
+    other.stop(signal.SIGKILL)
+    await members(cat, "cat", "dan")
+    # an orderly end says it at once
+    last = await world.gateway(presence_seconds=0.1, presence_ttl_seconds=60)
+    eve = await world.client(last, "eve")
+    await subscribe(eve, "public.room", presence=True)
+    await members(eve, "cat", "dan", "eve")
+    await asyncio.to_thread(one.stop)
+    await members(eve, "eve")
+    assert "presence" not in {frame["type"] for frame in unseen.frames}
+
+
+async def test_a_storm_of_joins_is_told_in_few_frames(world: World):
+    """A hundred and twenty members come within a round or some: few frames, a hundred names, the exact count."""
+    gateway = await world.gateway(presence_seconds=0.5)
+    watcher = await world.client(gateway, "a")
+    await subscribe(watcher, "public.room", presence=True)
+    crowd = await asyncio.gather(*(world.client(gateway, f"u{n:03}") for n in range(120)))
+    await asyncio.gather(
+        *(one.send(type="subscribe", channels=["public.room"], presence=True) for one in crowd)
+    )
+    while (frame := await watcher.until("presence"))["count"] != 121:
+        pass
+    assert frame["members"][:2] == ["a", "u000"]
+    assert len(frame["members"]) == 100
+    assert [frame["type"] for frame in watcher.frames].count("presence") <= 20
