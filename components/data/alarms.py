@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Literal
 
 import pulumi_aws as aws
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from components.data.config import AlarmsConfig
     from components.key import Key
 
+_PERCENTILE = re.compile(r"^p\d{1,2}(\.\d+)?$")
 Comparison = Literal["above", "below"]
 _OPERATORS: Mapping[Comparison, str] = {
     "above": "GreaterThanThreshold",
@@ -83,10 +85,16 @@ class AlarmTopic(Component):
         dimensions: Mapping[str, pulumi.Input[str]],
         threshold: float,
         comparison: Comparison = "above",
-        statistic: Literal["Average", "Maximum", "Minimum", "Sum"] = "Average",
+        statistic: str = "Average",
+        period_seconds: int = 300,
+        periods: int = 3,
         missing: Literal["missing", "notBreaching", "breaching", "ignore"] = "missing",
     ) -> aws.cloudwatch.MetricAlarm:
-        """An alarm of `owner` on (namespace, metric): three five-minute periods in a row, no single spike."""
+        """An alarm of `owner` on (namespace, metric): three five-minute periods in a row, no single spike.
+
+        `statistic` is Average, Maximum, Minimum, Sum, or a percentile such as p99.
+        """
+        percentile = _PERCENTILE.match(statistic) is not None
         alarm_name = owner.ctx.name(name)
         namespace, metric_name = metric
         return aws.cloudwatch.MetricAlarm(
@@ -96,9 +104,10 @@ class AlarmTopic(Component):
             namespace=namespace,
             metric_name=metric_name,
             dimensions=dict(dimensions),
-            statistic=statistic,
-            period=300,
-            evaluation_periods=3,
+            statistic=None if percentile else statistic,
+            extended_statistic=statistic if percentile else None,
+            period=period_seconds,
+            evaluation_periods=periods,
             threshold=threshold,
             comparison_operator=_OPERATORS[comparison],
             treat_missing_data=missing,

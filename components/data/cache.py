@@ -52,6 +52,8 @@ class Cache(Component):
         self.identifier = ctx.name(name, limit=LIMITS["replication_group"])
         replicas = config.replicas if config.replicas is not None else int(ctx.highly_available)
         self.nodes = replicas + 1
+        #: ElastiCache names the nodes of a group itself.
+        self.node_names = tuple(f"{self.identifier}-{node:03}" for node in range(1, self.nodes + 1))
         self.security_group = aws.ec2.SecurityGroup(
             name,
             vpc_id=network.vpc_id,
@@ -172,9 +174,8 @@ class Cache(Component):
         )
 
     def _alarms(self, alarms: AlarmTopic) -> None:
-        """ElastiCache names the nodes of a group itself: `<group>-001`, `<group>-002`."""
-        for node in range(1, self.nodes + 1):
-            dimensions = {"CacheClusterId": f"{self.identifier}-{node:03}"}
+        for node, cluster in enumerate(self.node_names, 1):
+            dimensions = {"CacheClusterId": cluster}
             alarms.alarm(
                 self,
                 f"{self.name}-{node}-cpu",

@@ -60,7 +60,7 @@ class LoadBalancer(Component):
         """`network` gives the public subnets; `logs` takes a file per zone every five minutes."""
         super().__init__("realtime:LoadBalancer", name, ctx, tier="realtime", opts=opts)
         self.security_group = self._security_group(network)
-        balancer_name = ctx.name(name, limit=LIMITS["load_balancer"])
+        self.balancer_name = balancer_name = ctx.name(name, limit=LIMITS["load_balancer"])
         self.balancer = aws.lb.LoadBalancer(
             name,
             name=balancer_name,

@@ -12,7 +12,7 @@ from apps.migrations.settings import MigrationsSettings
 from apps.realtime.settings import RealtimeSettings
 from components.base import Component
 from components.oneoff.component import OneOffTask
-from components.realtime import certificate, scaling
+from components.realtime import alarms, certificate, dashboard, scaling
 from components.realtime.alb import LoadBalancer
 from components.realtime.waf import WebAcl
 from components.service.cluster import Cluster
@@ -133,6 +133,10 @@ class RealtimeTier(Component):
             FilterProcessorSettings,
             "apps.filter_processor",
             {**config.filter_processor.environment(), **config.views.environment()},
+        )
+        alarms.make(self, data.alarms, config.alarms)
+        self.dashboard = dashboard.make(
+            self, balancer_name=self.load_balancer.balancer_name, cache_nodes=data.cache.node_names
         )
         self.register_outputs({"url": self.url, "cluster": self.cluster.arn})
 

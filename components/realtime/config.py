@@ -187,6 +187,29 @@ class WafConfig(Model):
     )
 
 
+class ThresholdsConfig(Model):
+    """When the tier's own figures raise an alarm; what to do: docs/guides/realtime-operations.md."""
+
+    delivery_p99_milliseconds: int = Field(
+        default=1_000, ge=10, le=60_000, description="from a change's commit to a client's socket"
+    )
+    bus_lag_p99_milliseconds: int = Field(
+        default=500, ge=10, le=60_000, description="from a processor's publish to a gateway"
+    )
+    loop_lag_p99_milliseconds: int = Field(
+        default=250, ge=10, le=60_000, description="lateness of the event loop"
+    )
+    stream_lag_milliseconds: int = Field(
+        default=5_000, ge=100, le=3_600_000, description="how far a processor may be behind the stream"
+    )
+    outbox_age_seconds: int = Field(
+        default=30, ge=1, le=3_600, description="how long a committed change may wait for Valkey"
+    )
+    resyncs_per_5_minutes: int = Field(
+        default=1_000, ge=1, le=10_000_000, description="sessions told to load everything again, all tasks"
+    )
+
+
 class RealtimeConfig(Model):
     """The realtime tier of a stack."""
 
@@ -198,4 +221,5 @@ class RealtimeConfig(Model):
     views: ViewsConfig = ViewsConfig()
     drain: DrainConfig = DrainConfig()
     waf: WafConfig = WafConfig()
+    alarms: ThresholdsConfig = ThresholdsConfig()
     log_retention_days: Literal[7, 14, 30, 60, 90, 180, 365, 400] = 30

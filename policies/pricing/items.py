@@ -129,3 +129,8 @@ def function(*, arm: bool) -> list[Line]:
         usage("lambda.request", "invocations"),
         usage(f"lambda.{'arm' if arm else 'x86'}.gb_second", "run time"),
     ]
+
+
+def custom_metrics(count: int) -> list[Line]:
+    """CloudWatch bills each custom metric that got a value in the month; the free ten are ignored."""
+    return [Line("metric.custom", count, f"{count} custom metrics")] if count else []

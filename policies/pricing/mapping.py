@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, cast
 
 from policies.graph import Graph, Node
-from policies.pricing import items
+from policies.pricing import items, metrics
 from policies.pricing.items import Line
 from policies.reader import UndecidedError
 
@@ -16,10 +16,12 @@ Priced = Callable[[Graph, Node], "list[Line] | None"]
 
 def lines(graph: Graph, node: Node) -> list[Line] | None:
     """What the resource is billed for: [] for nothing, None when this table does not know its kind."""
+    mapped = _PRICED.get(node.type)
+    if mapped is not None:
+        return mapped(graph, node)
     if not node.type.startswith("aws:") or node.type in _FREE or node.type.startswith(_FREE_PREFIXES):
         return []
-    mapped = _PRICED.get(node.type)
-    return mapped(graph, node) if mapped else None
+    return None
 
 
 def _number(node: Node, path: str, default: float) -> float:
@@ -132,6 +134,16 @@ def _table(_graph: Graph, table: Node) -> list[Line] | None:
     ]
 
 
+def _watching(price: str | None, what: str) -> Priced:
+    """A dashboard or an alarm, if it costs anything itself, and the custom metrics that it names first."""
+
+    def found(graph: Graph, node: Node) -> list[Line]:
+        own = [] if price is None else [Line(price, 1, what)]
+        return [*own, *items.custom_metrics(len(metrics.first_named_by(graph, node)))]
+
+    return found
+
+
 def _one(price: str, what: str) -> Priced:
     return lambda _graph, _node: [Line(price, 1, what)]
 
@@ -141,9 +153,10 @@ def _by_use(price: str, what: str) -> Priced:
 
 
 _PRICED: Final[Mapping[str, Priced]] = {
-    "aws:cloudwatch/dashboard:Dashboard": _one("dashboard.month", "dashboard"),
+    metrics.DASHBOARD: _watching("dashboard.month", "dashboard"),
+    metrics.ALARM: _watching("alarm.month", "alarm"),
+    metrics.SCALING: _watching(None, "scaling policy"),
     "aws:cloudwatch/logGroup:LogGroup": _log_group,
-    "aws:cloudwatch/metricAlarm:MetricAlarm": _one("alarm.month", "alarm"),
     "aws:dynamodb/table:Table": _table,
     "aws:ec2/eip:Eip": lambda _graph, _node: items.public_address(),
     "aws:ec2/natGateway:NatGateway": lambda _graph, _node: items.nat_gateway(),
