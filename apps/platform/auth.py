@@ -6,6 +6,7 @@ import asyncio
 import json
 import time
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, cast
 from urllib.request import Request, urlopen
 
@@ -206,16 +207,23 @@ class TokenVerifier:
     def _key_id(token: str) -> str | None:
         if len(token) > _MAX_TOKEN:
             raise TokenError("token.malformed", f"the token is longer than {_MAX_TOKEN} characters")
-        try:
-            header = jwt.get_unverified_header(token)
-        except jwt.InvalidTokenError:
-            raise TokenError("token.malformed", "the token is no JWT") from None
-        if header.get("alg") not in ALGORITHMS:
-            raise TokenError(
-                "token.algorithm", f"the token's algorithm is not one of {', '.join(ALGORITHMS)}"
-            )
-        kid: Any = header.get("kid")
-        return kid if isinstance(kid, str) else None
+        header, _, rest = token.partition(".")
+        if rest.count(".") != 1:
+            raise TokenError("token.malformed", "the token is no JWT")
+        return _key_id_of(header)
+
+
+@lru_cache(maxsize=256)
+def _key_id_of(header: str) -> str | None:
+    """Read a token's first part; all tokens that one key signs share it."""
+    try:
+        found = jwt.get_unverified_header(f"{header}..")
+    except jwt.InvalidTokenError:
+        raise TokenError("token.malformed", "the token is no JWT") from None
+    if found.get("alg") not in ALGORITHMS:
+        raise TokenError("token.algorithm", f"the token's algorithm is not one of {', '.join(ALGORITHMS)}")
+    kid: Any = found.get("kid")
+    return kid if isinstance(kid, str) else None
 
 
 def identity(claims: Mapping[str, Any]) -> Identity:

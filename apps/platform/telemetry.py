@@ -52,8 +52,8 @@ def current() -> TraceContext | None:
 
 def new(correlation_id: str | None = None) -> TraceContext:
     """Start a trace; without a usable correlation id the trace's own id serves."""
-    trace_id = _hex(16)
-    return TraceContext(trace_id, _hex(8), _safe(correlation_id) or trace_id)
+    drawn = _hex(24)  # once: it is a call of the system, and every connection has a trace
+    return TraceContext(drawn[:32], drawn[32:], _safe(correlation_id) or drawn[:32])
 
 
 def parse(traceparent: str | None, correlation_id: str | None = None) -> TraceContext | None:
