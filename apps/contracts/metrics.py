@@ -98,6 +98,9 @@ DROPPED: Final = _count("Dropped", "messages of the bus that could not be read")
 RESYNCS: Final = _count("Resyncs", "sessions told to replace everything: overflow, or a lost subscriber")
 OVERFLOWS: Final = _count("Overflows", "sessions with more pending than a client may have")
 STALLED: Final = _count("Stalled", "clients closed because they do not read")
+REFUSED: Final = _count(
+    "Refused", "connections told to come back: the gateway is full, or they come too fast"
+)
 RECOVERED: Final = _count("Recovered", "reconnects that went on where they were")
 NOT_RECOVERED: Final = _count("NotRecovered", "reconnects that had to start anew")
 SNAPSHOTS: Final = _count("Snapshots", "snapshots read from PostgreSQL")
@@ -123,6 +126,7 @@ GATEWAY: Final = (
     RESYNCS,
     OVERFLOWS,
     STALLED,
+    REFUSED,
     RECOVERED,
     NOT_RECOVERED,
     SNAPSHOTS,

@@ -407,6 +407,11 @@ def close_reason(code: str) -> str:
     return _encoder.encode({"code": code}).decode()[:MAX_REASON_BYTES]
 
 
+def busy_reason(code: str, retry_ms: int) -> str:
+    """Return the reason of a 1013 close: why, and when to come back."""
+    return _encoder.encode({"code": code, "retry_ms": retry_ms}).decode()
+
+
 def restart_reason(retry_ms: int) -> str:
     """Return the reason of a 1012 close: when to come back."""
     return _encoder.encode({"retry_ms": retry_ms}).decode()

@@ -12,7 +12,6 @@ from apps.contracts import metrics as figure
 from apps.contracts.bus import gateway_channel
 from apps.contracts.channels import WIRE_PREFIX
 from apps.contracts.filters import FILTERS_CHANNEL
-from apps.contracts.protocol import Close, close_reason, restart_reason
 from apps.contracts.views import KindRules
 from apps.platform import health as healths
 from apps.platform.auth import TokenVerifier
@@ -166,6 +165,7 @@ def _figures(
         figure.RESYNCS: lambda: counts.resyncs,
         figure.OVERFLOWS: lambda: counts.overflows,
         figure.STALLED: lambda: counts.stalled,
+        figure.REFUSED: lambda: gateway.refused,
         figure.RECOVERED: lambda: counts.recovered,
         figure.NOT_RECOVERED: lambda: counts.not_recovered,
         figure.SNAPSHOTS: lambda: snapshots.loaded,
@@ -203,15 +203,10 @@ def _litestar(gateway: Gateway, health: Health) -> ASGIApp:
     async def serve_socket(socket: WebSocket[Any, Any, Any]) -> None:
         await socket.accept()
         receive, send = raw(socket.scope)
-        if gateway.draining or len(gateway.connections) >= gateway.settings.max_connections:
-            full = not gateway.draining
-            await send(
-                {
-                    "type": "websocket.close",
-                    "code": int(Close.TRY_LATER if full else Close.RESTART),
-                    "reason": close_reason("gateway.full") if full else restart_reason(1000),
-                }
-            )
+        refusal = gateway.refusal()
+        if refusal is not None:
+            code, reason = refusal
+            await send({"type": "websocket.close", "code": int(code), "reason": reason})
             return
         connection = Connection(gateway, receive, send)
         gateway.connections.add(connection)

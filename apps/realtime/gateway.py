@@ -14,6 +14,7 @@ from apps.contracts import protocol
 from apps.contracts.protocol import Close
 from apps.platform import postgres
 from apps.platform.log import Log
+from apps.realtime.limits import Bucket
 
 if TYPE_CHECKING:
     from apps.platform.auth import TokenVerifier
@@ -53,6 +54,8 @@ class Gateway:
         self.messages = messages
         self.connections: set[Connection] = set()
         self.draining = False
+        self.refused = 0
+        self._arrivals = Bucket(settings.connections_per_second, settings.connection_burst, time.monotonic())
         self._bus = bus
         self._store = store
         # users whose filters changed: bounded by the number of users here
@@ -60,6 +63,23 @@ class Gateway:
         self._edits = 0
         self._wake = asyncio.Event()
         self._ended = asyncio.Event()
+
+    # --- arrivals -------------------------------------------------------------------------------------
+
+    def refusal(self) -> tuple[Close, str] | None:
+        """Return how a connection is turned away that can't be taken now, None when it can.
+
+        Whoever comes back after a failure comes with everybody else: beyond what is taken in a second each is
+        told a time of its own, so that those who are let in get through their handshake and snapshot.
+        """
+        if self.draining:
+            return Close.RESTART, protocol.restart_reason(1000)
+        full = len(self.connections) >= self.settings.max_connections
+        if not full and self._arrivals.take(time.monotonic()):
+            return None
+        self.refused += 1
+        retry = random.randint(100, self.settings.retry_milliseconds)  # noqa: S311  # jitter
+        return Close.TRY_LATER, protocol.busy_reason("gateway.full" if full else "gateway.busy", retry)
 
     # --- views ----------------------------------------------------------------------------------------
 

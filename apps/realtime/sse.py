@@ -239,12 +239,9 @@ def route(gateway: Gateway) -> ASGIRouteHandler:
     async def serve_events(scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG001  # ASGI
         if cast("Any", scope)["method"] != "POST":
             raise MethodNotAllowedException(headers={"allow": "POST"})
-        if gateway.draining:
-            raise UnavailableError(
-                "the gateway restarts", code="gateway.draining", headers={"retry-after": "1"}
-            )
-        if len(gateway.connections) >= gateway.settings.max_connections:
-            raise UnavailableError("the gateway is full", code="gateway.full", headers={"retry-after": "5"})
+        refusal = gateway.refusal()
+        if refusal is not None:
+            raise _refusal(*refusal, '{"message":"the gateway takes no further connection now"}')
         stream = EventStream(*raw(scope), gateway.settings.max_message_bytes)
         connection = Connection(gateway, stream.receive, stream.send, one_way=True)
         gateway.connections.add(connection)

@@ -8,9 +8,11 @@ import signal
 import struct
 import time
 
+import aiohttp
 import pytest
+import websockets
 
-from tests.apps.realtime.live import World
+from tests.apps.realtime.live import PATIENCE, World
 
 ALPS = (5.0, 45.0, 11.0, 48.0)
 
@@ -150,11 +152,39 @@ async def test_a_drain_tells_everybody_when_to_come_back(world: World):
     assert time.monotonic() - begun < 8
 
 
+async def test_connections_that_come_too_fast_are_told_when_to_return(world: World):
+    """Beyond the burst each gets a time of its own, on both ways in, and who comes back then is served."""
+    gateway = await world.gateway(connection_burst=2, connections_per_second=0.5, retry_milliseconds=300)
+    for _ in range(2):
+        await world.client(gateway)
+    refused = [await (await world.connect(gateway)).closed() for _ in range(5)]
+    assert {code for code, _ in refused} == {1013}
+    waits = [json.loads(reason) for _, reason in refused]
+    assert {wait["code"] for wait in waits} == {"gateway.busy"}
+    assert all(100 <= wait["retry_ms"] <= 300 for wait in waits)
+    async with aiohttp.ClientSession() as http:
+        body = json.dumps([{"v": 1, "type": "identify", "token": world.token()}])
+        async with http.post(f"{gateway.base}/events", data=body) as answer:
+            assert (answer.status, (await answer.json())["code"]) == (503, "gateway.busy")
+            assert answer.headers["retry-after"] == "1"
+    end = time.monotonic() + PATIENCE
+    while True:
+        client = await world.connect(gateway)
+        await client.send(type="identify", token=world.token())
+        try:
+            assert (await client.until("welcome"))["v"] == 1
+            break
+        except websockets.ConnectionClosed:
+            assert time.monotonic() < end
+            await asyncio.sleep(0.2)
+
+
 async def test_too_many_connections_are_told_to_try_later(world: World):
     """The bound on connections is enforced with a code, not with a hang."""
     gateway = await world.gateway(max_connections=2)
     kept = [await world.client(gateway) for _ in range(2)]
-    assert await (await world.connect(gateway)).closed() == (1013, '{"code":"gateway.full"}')
+    code, reason = await (await world.connect(gateway)).closed()
+    assert (code, json.loads(reason)["code"]) == (1013, "gateway.full")
     await kept[0].socket.close()
     await asyncio.sleep(0.2)
     await world.client(gateway)
