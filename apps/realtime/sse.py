@@ -123,6 +123,7 @@ class EventStream:
         self._frames: deque[bytes] | None = None
         self._error = ""
         self._started = False
+        self._ended = False
         self._writing: asyncio.Task[None] | None = None
         trace = telemetry.current()
         self._trace = [] if trace is None else [
@@ -140,6 +141,7 @@ class EventStream:
             return {"type": "websocket.receive", "text": self._frames.popleft()}
         while (await self._receive())["type"] != "http.disconnect":
             pass
+        self._ended = True
         return {"type": "websocket.disconnect"}
 
     async def _read(self) -> deque[bytes]:
@@ -162,6 +164,8 @@ class EventStream:
         """Write a frame or the end; what is returned can be awaited and says whether it is `done`."""
         if message["type"] == "websocket.close":
             return self._end(int(message["code"]), str(message["reason"]))
+        if self._ended:
+            return _TAKEN  # the hub may not know yet; the server would raise, where a websocket's is silent
         frame: str = message["text"]
         if not self._started:
             if frame.startswith(_ERROR):
@@ -194,6 +198,7 @@ class EventStream:
                 await asyncio.sleep(_POLL_SECONDS)
 
     async def _end(self, code: int, reason: str) -> None:
+        self._ended = True
         if not self._started:
             self.refused = _refusal(code, reason, self._error)
             return

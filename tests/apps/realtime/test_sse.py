@@ -102,6 +102,8 @@ async def test_a_refusal_before_the_stream_is_a_problem_with_its_status(world: W
         assert (stream.answer.status, problem["code"]) == (status, code), problem
         assert problem["status"] == status
         assert problem["correlation_id"] == stream.answer.headers["x-correlation-id"]
+    await asyncio.sleep(0.2)  # ticks, in which the hub finds the refused ones
+    assert await asyncio.to_thread(gateway.status, "/ready") == 200
     async with (await events(gateway, good)).http.get(f"{gateway.base}/events") as answer:
         assert (answer.status, answer.headers["allow"]) == (405, "POST")
 
