@@ -19,7 +19,7 @@ function start() {
   let filters = [];
   let waiting = []; // times of changes that are applied and not yet painted
 
-  const live = new Live({ url: location.href, token: (fresh) => session.token(fresh) });
+  const live = new Live({ url: location.href, token: (fresh) => session.token(fresh), inbox: true });
   const { store } = live;
 
   const map = createMap(document.getElementById("map"));
@@ -33,6 +33,10 @@ function start() {
   live.on("change", take);
   live.on("failure", failure);
   live.on("looked", subscribed);
+  live.on("message", ui.showMessage);
+  live.on("subscribed", (subscriptions) => {
+    if (subscriptions.some(({ recovered }) => !recovered)) ui.showMessage({ id: "missed", data: { text: "Some messages to you were missed." } });
+  });
 
   const handle = { state: "connecting", states: [], subscriptions: 0, snapshots: 0, reconnects: 0, resumed: 0, failures: [] };
 

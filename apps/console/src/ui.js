@@ -47,6 +47,29 @@ export function notice(text) {
   $("notice").hidden = !text;
 }
 
+const TOASTS = 4;
+const TOAST_FOR = 8000;
+
+/** A message, for a while: `text` of its data, and `done` in percent; of one `job` the newest takes the older's place. */
+export function showMessage({ id, name, data }) {
+  const { text: words, done, job } = data !== null && typeof data === "object" ? data : { text: data };
+  const key = String(job ?? id);
+  const list = $("toasts");
+  const found = [...list.children].find((item) => item.dataset.key === key);
+  const item = found ?? document.createElement("li");
+  item.dataset.key = key;
+  item.textContent = String(words ?? name ?? "").slice(0, 300);
+  if (Number.isFinite(done)) {
+    const bar = document.createElement("progress");
+    Object.assign(bar, { max: 100, value: done });
+    item.append(bar);
+  }
+  if (!found) list.append(item);
+  while (list.childElementCount > TOASTS) list.firstElementChild.remove();
+  clearTimeout(Number(item.dataset.timer));
+  item.dataset.timer = setTimeout(() => item.remove(), TOAST_FOR);
+}
+
 /** Units of the attributes that aircraft send; any other attribute is shown as it is. */
 const UNITS = { altitude: "ft", speed: "kt", climb: "ft/min" };
 

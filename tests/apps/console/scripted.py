@@ -139,6 +139,12 @@ class Scripted:
         self.entities[fresh["id"]] = fresh
         await self._tell([fresh], [])
 
+    async def message(self, number: int, name: str, data: Any) -> None:
+        """Send a message to the user of every connection."""
+        item = {"channel": "user", "id": f"{number}-0", "name": name, "at": 0, "data": data}
+        for one in self.connections:
+            await one.socket.send_json({"v": 1, "type": "messages", "messages": [item]})
+
     async def _play(self) -> None:
         started = time.monotonic()
         while True:

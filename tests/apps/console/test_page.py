@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser
+from playwright.async_api import Browser, expect
 
 from apps.console import build
 from lab.replay.player import Player
@@ -69,6 +69,24 @@ async def test_aircraft_are_drawn_and_move_and_nothing_leaves_the_origin(browser
         assert figures["latency"] is not None
         assert await seen.page.inner_text("#count") != "0"
         assert seen.elsewhere(server.url) == []
+        assert seen.errors == []
+
+
+async def test_messages_to_the_user_are_shown_for_a_while(browser: Browser) -> None:
+    """A notification's text is shown as text, a job's progress in one place, and at most four at once."""
+    async with Scripted(None) as server, open_page(browser) as seen:
+        await seen.page.goto(server.url)
+        await seen.until("s.state === 'live'")
+        assert server.connections[0].identify["inbox"] == ""
+        await server.message(1, "notification", {"text": "<b>Your export</b> is ready"})
+        for done in (10, 60):
+            await server.message(2 + done, "job.progress", {"job": "j7", "text": f"{done} %", "done": done})
+        toasts = seen.page.locator("#toasts li")
+        await expect(seen.page.locator("#toasts progress")).to_have_js_property("value", 60)
+        await expect(toasts).to_have_text(["<b>Your export</b> is ready", "60 %"])
+        for number in range(100, 104):
+            await server.message(number, "notification", f"n{number}")
+        await expect(toasts).to_have_text(["n100", "n101", "n102", "n103"])
         assert seen.errors == []
 
 
