@@ -134,11 +134,13 @@ class Gateway:
             now = time.monotonic()
             if now >= check_at:
                 check_at = now + CHECK_SECONDS
-                wall = time.time()
-                for connection in list(self.connections):
-                    connection.check(now, wall)
-                self.hub.forget_detached(now - self.settings.resume_seconds)
+                self._check(now, time.time())
         stopping.cancel()
+
+    def _check(self, now: float, wall: float) -> None:
+        for connection in list(self.connections):
+            connection.check(now, wall)
+        self.hub.forget_detached(now - self.settings.resume_seconds)
 
     async def _refresh_changed(self) -> None:
         while self._changed:

@@ -62,17 +62,21 @@ class Snapshots:
             while not self._wanted:
                 self._wake.clear()
                 await self._wake.wait()
-            session = next(iter(self._wanted))
-            client = self._wanted.pop(session)
-            self._running[session] = False
-            try:
-                await self._load(client)
-            finally:
-                again = self._running.pop(session)
-            if again and session in self._hub.clients:
-                self.request(client)
-            elif session not in self._hub.clients:
-                self._replaced_at.pop(session, None)
+            # in a call of its own: a worker that waits keeps no client that left
+            await self._next()
+
+    async def _next(self) -> None:
+        session = next(iter(self._wanted))
+        client = self._wanted.pop(session)
+        self._running[session] = False
+        try:
+            await self._load(client)
+        finally:
+            again = self._running.pop(session)
+        if again and session in self._hub.clients:
+            self.request(client)
+        elif session not in self._hub.clients:
+            self._replaced_at.pop(session, None)
 
     def forget(self, session: str) -> None:
         """Drop what is kept for a session that ended."""

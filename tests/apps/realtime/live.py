@@ -46,6 +46,16 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def held_sockets(port: int, *, remote: bool = False) -> int:
+    """How many sockets with this local (or remote) port some process holds, in whatever state but listening."""
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    # 0A listens; inode 0: no process holds it any more
+    return sum(
+        int(row[2 if remote else 1].partition(":")[2], 16) == port and row[3] != "0A" and row[9] != "0"
+        for row in rows
+    )
+
+
 class Process:
     """One of our apps as its container starts it."""
 
@@ -95,12 +105,7 @@ class Process:
     @property
     def sockets(self) -> int:
         """How many of its clients' sockets it holds, in whatever state."""
-        rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
-        # local address, state (0A listens), inode (0: no process holds it any more)
-        return sum(
-            int(row[1].partition(":")[2], 16) == self.port and row[3] != "0A" and row[9] != "0"
-            for row in rows
-        )
+        return held_sockets(self.port)
 
     def events(self) -> list[dict[str, Any]]:
         """Its log."""
