@@ -13,13 +13,10 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pytest
-import websockets
-
 from tests.apps.realtime.load import under_load
 
 if TYPE_CHECKING:
-    from tests.apps.realtime.live import Client, World
+    from tests.apps.realtime.live import World
     from tests.apps.realtime.load import Load
 
 JUMPY = Path(__file__).with_name("jumpy")
@@ -41,11 +38,11 @@ async def test_clocks_that_jump(world: World, tmp_path: Path):
         world.processor(lease_seconds=2, **shim),
     )
     begun = time.monotonic()
-    short = await world.connect(gateway)
-    await short.identify(world.token(ttl=300))
     async with under_load(world, api, [gateway], "clock") as load:
+        short = await world.connect(gateway)
+        await short.identify(world.token(ttl=300))
         jump(600)
-        assert json.loads((await _ended(short))[1])["code"] == "token.expired"
+        assert json.loads((await short.closed())[1])["code"] == "token.expired"
         await _a_while(load, 2.5)
         late = await world.connect(gateway)
         await late.send(type="identify", token=world.token(ttl=300))
@@ -73,14 +70,3 @@ async def _a_while(load: Load, seconds: float) -> None:
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         await load.flowing(30, seconds=5)
-
-
-async def _ended(client: Client) -> tuple[int, str]:
-    """Answer pings until the server closes; its code and reason."""
-    with pytest.raises(websockets.ConnectionClosed) as caught:
-        while True:
-            await client.until("ping")
-            await client.send(type="pong")
-    received = caught.value.rcvd
-    assert received is not None, "closed without a close frame"
-    return received.code, received.reason
