@@ -123,6 +123,7 @@ class RealtimeTier(Component):
                 **auth,
                 **config.drain.websocket_environment(),
                 **config.views.environment(),
+                **config.presence.environment(),
                 "VIEWPORT_TTL_SECONDS": str(config.views.ttl_seconds),
             },
             self.load_balancer.target("websocket"),

@@ -179,6 +179,36 @@ class ViewsConfig(Model):
         return {"KIND_RULES": json.dumps(rules, separators=(",", ":"))}
 
 
+class PresenceConfig(Model):
+    """Members of channels, for clients that ask: docs/guides/realtime-channels.md."""
+
+    enabled: bool = True
+    seconds: float = Field(
+        default=1.0, gt=0, le=60, description="joins and leaves of a channel are told at most this often"
+    )
+    ttl_seconds: float = Field(
+        default=15.0, ge=1, le=600, description="members on a gateway that died are gone after"
+    )
+
+    @model_validator(mode="after")
+    def _outlives_a_round(self) -> Self:
+        if self.ttl_seconds < 3 * self.seconds:
+            raise ValueError(
+                f"presence.ttl_seconds {self.ttl_seconds:g} is below three rounds of presence.seconds "
+                f"{self.seconds:g}: members would expire between two. hint: raise ttl_seconds to "
+                f"{3 * self.seconds:g}"
+            )
+        return self
+
+    def environment(self) -> dict[str, str]:
+        """The variables of the gateway."""
+        return {
+            "PRESENCE_ENABLED": str(self.enabled).lower(),
+            "PRESENCE_SECONDS": str(self.seconds),
+            "PRESENCE_TTL_SECONDS": str(self.ttl_seconds),
+        }
+
+
 class WafConfig(Model):
     """The web ACL before the load balancer; a burst of websocket reconnects must fit the rate."""
 
@@ -219,6 +249,7 @@ class RealtimeConfig(Model):
     websocket: WebsocketConfig = WebsocketConfig()
     filter_processor: FilterProcessorConfig = FilterProcessorConfig()
     views: ViewsConfig = ViewsConfig()
+    presence: PresenceConfig = PresenceConfig()
     drain: DrainConfig = DrainConfig()
     waf: WafConfig = WafConfig()
     alarms: ThresholdsConfig = ThresholdsConfig()

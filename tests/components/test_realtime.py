@@ -317,6 +317,7 @@ def test_what_a_view_takes_in_is_told_to_both_sides() -> None:
     kinds = {"truck": {"min_zoom": 9, "margin_fraction": 0.1}, "*": {"margin_degrees": 0.5}}
     program = build(
         views={"kinds": kinds, "ttl_seconds": 60},
+        presence={"enabled": False, "seconds": 2},
         filter_processor={"max_affected": 700, "tick_milliseconds": 20, "stream_batch": 100},
     )
     told = {
@@ -326,6 +327,8 @@ def test_what_a_view_takes_in_is_told_to_both_sides() -> None:
     assert told["websocket"]["KIND_RULES"] == told["filter-processor"]["KIND_RULES"]
     assert json.loads(told["websocket"]["KIND_RULES"]) == kinds
     assert told["websocket"]["VIEWPORT_TTL_SECONDS"] == "60.0"
+    names = ("PRESENCE_ENABLED", "PRESENCE_SECONDS", "PRESENCE_TTL_SECONDS")
+    assert [told["websocket"][name] for name in names] == ["false", "2.0", "15.0"]
     processor = told["filter-processor"]
     assert (processor["MAX_AFFECTED"], processor["TICK_MILLISECONDS"], processor["STREAM_BATCH"]) == (
         "700",

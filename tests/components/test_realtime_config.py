@@ -111,6 +111,12 @@ def test_ranges_hold_whatever_is_left_out(low: int | None, high: int | None, ava
     assert high in (None, service.max_tasks)
 
 
+def test_members_outlive_the_rounds_that_renew_them() -> None:
+    """A lifetime below three rounds is refused with the least that would do."""
+    with pytest.raises(ValidationError, match=r"hint: raise ttl_seconds to 30"):
+        config(presence={"seconds": 10, "ttl_seconds": 15})
+
+
 def test_availability_sets_the_range() -> None:
     """A pilot starts with one task, an ha stack with two in two zones."""
     tier = config()

@@ -7,6 +7,7 @@ import signal
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import pytest
 import redis.asyncio
 
@@ -104,6 +105,8 @@ async def test_a_user_who_comes_back_gets_what_was_missed(world: World, valkey: 
         assert [item["id"] for item in await messages(lost, 1)] == [newest.id]
         # an emptied Redis does not know what it lost
         world.redis.flushall()
+        (stand,) = (await lost.until("subscribed"))["channels"]
+        assert (stand["channel"], stand["recovered"]) == ("user", False)
         _, missed, at = await inbox(world, gateway, newest.id)
         assert (missed, at["recovered"]) == ([], False)
 
@@ -266,3 +269,19 @@ async def test_a_storm_of_joins_is_told_in_few_frames(world: World):
     assert frame["members"][:2] == ["a", "u000"]
     assert len(frame["members"]) == 100
     assert [frame["type"] for frame in watcher.frames].count("presence") <= 20
+
+
+async def test_what_the_api_is_given_arrives_under_its_trace(world: World):
+    """POSTed by a service, heard by the user and on the channel, with the sender's correlation id."""
+    gateway, api = await asyncio.gather(world.gateway(), world.start("api").ready())
+    client, _, _ = await inbox(world, gateway, "")
+    await subscribe(client, "public.news")
+    token = world.token("robot", scope="messages:write messages:admin")
+    headers = {"authorization": f"Bearer {token}", "x-correlation-id": "order-7"}
+    async with httpx.AsyncClient(base_url=api.base, headers=headers) as http:
+        for path, name in (("users/ann", "notification"), ("channels/public.news", "headline")):
+            answer = await http.post(f"/v1/{path}/messages", json={"name": name, "data": {"n": 1}})
+            assert (answer.status_code, answer.json()["gateways"]) == (202, 1)
+            (item,) = await messages(client, 1)
+            assert (item["id"], item["name"], item["data"]) == (answer.json()["id"], name, {"n": 1})
+            assert item["correlation_id"] == "order-7"
