@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from apps.client.core import BROKEN
 from apps.contracts.protocol import Close
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 COMMENT: Final = "comment"
 CLOSE: Final = "close"
@@ -53,18 +56,21 @@ class EventParser:
         return None
 
 
-def refusal(status: int, content_type: str, body: bytes, retry_after: str | None) -> tuple[int, str]:
+def refusal(status: int, headers: Mapping[str, str], body: bytes) -> tuple[int, str]:
     """Return what an HTTP error is as a close, so that both transports are answered alike."""
     # a proxy's words, or a service's that knows no such path: not the gateway's
-    if "problem+json" not in content_type or status == 404:
+    if "problem+json" not in headers.get("content-type", "") or status == 404:
         return BROKEN, ""
     try:
-        code = str(json.loads(body).get("code", ""))
-    except (ValueError, AttributeError):
+        code: Any = json.loads(body)["code"]
+    except (ValueError, KeyError, TypeError):
+        return BROKEN, ""
+    if not isinstance(code, str):
         return BROKEN, ""
     reason: dict[str, Any] = {"code": code}
-    if retry_after is not None and retry_after.isdigit():
-        reason["retry_ms"] = int(retry_after) * 1000
+    for name, unit in (("retry-after", 1000), ("retry-after-ms", 1)):
+        if headers.get(name, "").isdigit():
+            reason["retry_ms"] = int(headers[name]) * unit
     if status == 503:
         close = Close.RESTART if code == "gateway.draining" else Close.TRY_LATER
     else:

@@ -105,7 +105,7 @@ class Stream(_Socket):
             kind = answer.headers.get("content-type", "")
             if answer.status != 200 or not kind.startswith("text/event-stream"):
                 body = await answer.content.read(65_536)
-                return refusal(answer.status, kind, body, answer.headers.get("retry-after"))
+                return refusal(answer.status, answer.headers, body)
             self.core.opened(self)
             parser = EventParser()
             async for chunk in answer.content.iter_any():

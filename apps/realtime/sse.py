@@ -83,7 +83,10 @@ def _refusal(close: int, reason: str, error: str) -> AppError:
         detail = f"{detail}; {said['hint']}"
     headers: dict[str, str] = {}
     if kind is UnavailableError:
-        headers["retry-after"] = str(-(-int(why.get("retry_ms", 1000)) // 1000))
+        milliseconds = int(why.get("retry_ms", 1000))
+        headers["retry-after"] = str(-(-milliseconds // 1000))
+        # whole seconds would bring back together whom the gateway has told times of their own
+        headers["retry-after-ms"] = str(milliseconds)
     elif kind is UnauthenticatedError:
         headers["www-authenticate"] = "Bearer"
     return kind(detail, code=code, headers=headers)

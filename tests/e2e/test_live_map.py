@@ -16,6 +16,7 @@ from urllib.parse import urlencode
 import aiohttp
 import pytest
 
+from apps.client import connect
 from tests.lab import left
 from tests.lab.cli import Cli
 
@@ -170,6 +171,22 @@ async def test_a_change_reaches_exactly_those_who_may_and_want_to_see_it(people)
     for person, ids in expected.items():
         told = json.dumps(person.frames)
         assert not [id_ for id_ in everything - ids if f'"{id_}"' in told], person.name
+
+
+async def test_both_ways_in_show_the_same_through_the_front(people) -> None:
+    """The Python client by websocket and by event stream: the graph's own rules lead both to the gateway."""
+    writer = await people("writer-both")
+    async with (
+        connect(writer.url, token=lambda _: writer.token, transport="websocket") as sockets,
+        connect(writer.url, token=lambda _: writer.token, transport="sse") as events,
+    ):
+        for live in (sockets, events):
+            live.look_at(west=20, south=-46, east=21, north=-45)
+            await live.ready()
+        await writer.put("both", -45.5, 20.5)
+        for live in (sockets, events):
+            change = await asyncio.wait_for(anext(aiter(live)), 20)
+            assert (change.id, change.entity and change.entity["version"]) == ("both", 1)
 
 
 async def test_moves_and_deletions_are_told(people) -> None:

@@ -1,5 +1,7 @@
 // Server-sent events over fetch with the face of a websocket: EventSource can neither POST nor say a status.
 
+const CLOSE_BROKEN = 1006;
+
 /** Comments are a sign of life: they arrive as messages without text. */
 export class EventStream {
   /** @type {((event: any) => void) | null} */
@@ -25,7 +27,7 @@ export class EventStream {
 
   /** @param {string} url @param {string[]} frames @param {typeof fetch} get */
   async #run(url, frames, get) {
-    let end = { code: 1006, reason: "" };
+    let end = { code: CLOSE_BROKEN, reason: "" };
     try {
       const answer = await get(url, {
         method: "POST",
@@ -70,9 +72,10 @@ export class EventStream {
 async function refusal(answer, kind) {
   const { status } = answer;
   // a proxy's words, or a service's that knows no such path: not the gateway's
-  if (!kind.includes("problem+json") || status === 404) return { code: 1006, reason: "" };
-  const { code = "" } = await answer.json();
-  const wait = Number(answer.headers.get("retry-after") ?? Number.NaN) * 1000;
+  const { code } = kind.includes("problem+json") && status !== 404 ? await answer.json() : {};
+  if (typeof code !== "string") return { code: CLOSE_BROKEN, reason: "" };
+  const [exact, whole] = ["retry-after-ms", "retry-after"].map((name) => answer.headers.get(name));
+  const wait = exact ? Number(exact) : whole ? Number(whole) * 1000 : Number.NaN;
   const reason = JSON.stringify({ code, ...(Number.isFinite(wait) && { retry_ms: wait }) });
   if (status === 503) return { code: code === "gateway.draining" ? 1012 : 1013, reason };
   return { code: status === 403 ? 4401 : 4000 + status, reason };

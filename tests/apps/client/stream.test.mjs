@@ -1,23 +1,20 @@
 // The event stream of the browser's client: its wire format in any pieces, and what an HTTP error is as a close.
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { test } from "node:test";
 import { EventParser, EventStream } from "../../../apps/client/js/stream.js";
 
-const TEXT = ': hi\n\nid: e1/4\ndata: {"a":"ü: b"}\n\nevent: close\r\ndata: {"code":1012,\ndata: "reason":"x"}\r\n\r\n';
+const cases = JSON.parse(readFileSync(new URL("streams.json", import.meta.url), "utf8"));
+const TEXT = cases.text;
 
 test("events come out the same in whatever pieces they arrive", () => {
-  const whole = new EventParser().feed(TEXT);
-  assert.deepEqual(whole, [
-    { type: "comment", data: "" },
-    { type: "message", data: '{"a":"ü: b"}' },
-    { type: "close", data: '{"code":1012,\n"reason":"x"}' },
-  ]);
-  for (let size = 1; size < TEXT.length; size += 1) {
+  const wanted = cases.events.map(([type, data]) => ({ type, data }));
+  for (let size = 1; size <= TEXT.length; size += 1) {
     const parser = new EventParser();
     const events = [];
     for (let at = 0; at < TEXT.length; at += size) events.push(...parser.feed(TEXT.slice(at, at + size)));
-    assert.deepEqual(events, whole, `pieces of ${size}`);
+    assert.deepEqual(events, wanted, `pieces of ${size}`);
   }
 });
 
@@ -52,22 +49,13 @@ test("frames go out as one array, events and the close come back", async () => {
   assert.deepEqual(end, { code: 1012, reason: "x" });
 });
 
-test("a problem is the close that a websocket would have had; a proxy's page is a broken connection", async () => {
-  for (const [status, type, body, more, code, reason] of [
-    [401, "application/problem+json", '{"code":"token.expired"}', {}, 4401, '{"code":"token.expired"}'],
-    [403, "application/problem+json", '{"code":"scope.missing"}', {}, 4401, '{"code":"scope.missing"}'],
-    [413, "application/problem+json", '{"code":"body.too_large"}', {}, 4413, '{"code":"body.too_large"}'],
-    [503, "application/problem+json", '{"code":"gateway.full"}', { "retry-after": "5" }, 1013, '{"code":"gateway.full","retry_ms":5000}'],
-    [503, "application/problem+json", '{"code":"gateway.draining"}', { "retry-after": "2" }, 1012, '{"code":"gateway.draining","retry_ms":2000}'],
-    [404, "application/problem+json", '{"code":"route.not_found"}', {}, 1006, ""],
-    [502, "text/html", "<h1>bad gateway</h1>", {}, 1006, ""],
-    [200, "text/html", "<h1>sign in to the network</h1>", {}, 1006, ""],
-  ]) {
+test("a problem is the close that a websocket would have had; anything else is a broken connection", async () => {
+  for (const { status, type, body, headers = {}, end: wanted } of cases.refusals) {
     const { heard, end } = await exchange((response) => {
-      response.writeHead(status, { "content-type": type, ...more });
+      response.writeHead(status, { "content-type": type, ...headers });
       response.end(body);
     });
-    assert.deepEqual(end, { code, reason }, `${status} ${body}`);
+    assert.deepEqual([end.code, end.reason], wanted, `${status} ${body}`);
     assert.deepEqual(heard, []);
   }
 });

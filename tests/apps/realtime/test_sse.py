@@ -116,7 +116,9 @@ async def test_a_body_that_does_not_come_is_ended_and_full_is_said(world: World,
     await asyncio.sleep(0.3)
     full = await events(gateway, identify(world))
     assert (full.answer.status, (await full.problem())["code"]) == (503, "gateway.full")
-    assert int(full.answer.headers["retry-after"]) > 0
+    exact = int(full.answer.headers["retry-after-ms"])
+    assert 100 <= exact <= 5000
+    assert int(full.answer.headers["retry-after"]) == -(-exact // 1000)
     head = await asyncio.wait_for(reader.readuntil(b"\r\n"), 15)
     assert b" 408 " in head
     writer.close()
