@@ -20,7 +20,7 @@ from lab.servers.state import write_private
 
 ISSUER = "http://127.0.0.1:8080/.slipway"
 AUDIENCE = "slipway"
-DEMO_SCOPES = ("entities:read", "entities:write", "filters:read", "filters:write")
+DEMO_SCOPES = ("entities:read", "entities:write", "filters:read", "filters:write", "figures:read")
 DEFAULT_SECONDS = 12 * 3600
 MAX_SECONDS = 365 * 24 * 3600
 

@@ -14,6 +14,8 @@ from apps.api.allow import AllowMiddleware
 from apps.api.answers import answers
 from apps.api.entities.routes import router as entity_router
 from apps.api.entities.service import EntityService
+from apps.api.figures.routes import FiguresReader
+from apps.api.figures.routes import router as figure_router
 from apps.api.filters.routes import router as filter_router
 from apps.api.filters.service import FilterService
 from apps.api.headers import SecurityHeadersMiddleware
@@ -92,6 +94,7 @@ async def build(settings: ApiSettings, state: Health) -> AsyncGenerator[Applicat
             verifier=TokenVerifier(settings),
             limits=Limits(settings, RateLimiter(redis)),
             messages=Messages(redis),
+            live=FiguresReader(redis),
         )
         requests = RequestLogMiddleware(AllowMiddleware(app))
         metrics = Metrics(settings, figure.API, _figures(requests, relay), ask=[relay.look])
@@ -120,6 +123,7 @@ def create_app(
     verifier: TokenVerifier,
     limits: Limits,
     messages: Messages,
+    live: FiguresReader,
 ) -> Litestar:
     """Build the Litestar app of given parts."""
     entities = EntityService(pool, relay.wake)
@@ -131,7 +135,7 @@ def create_app(
 
     api = Router(
         "/v1",
-        route_handlers=[entity_router, filter_router, message_router, me],
+        route_handlers=[entity_router, filter_router, message_router, figure_router, me],
         # a function: Litestar copies the middleware of each layer, and clients can't be copied
         middleware=[guarded],
         dependencies={
@@ -139,6 +143,7 @@ def create_app(
             "entities": Provide(lambda: entities, sync_to_thread=False),
             "filters": Provide(lambda: filters, sync_to_thread=False),
             "limits": Provide(lambda: limits, sync_to_thread=False),
+            "live": Provide(lambda: live, sync_to_thread=False),
             "messages": Provide(lambda: message_calls, sync_to_thread=False),
         },
     )

@@ -1,6 +1,7 @@
 // Wires the page together: session, connection, store, map and what stands around it.
 import { Session } from "./api.js";
 import { Live } from "./client/index.js";
+import { watchFigures } from "./figures.js";
 import { frame } from "./geometry.js";
 import { createMap, drawable } from "./map.js";
 import { Overlay } from "./overlay.js";
@@ -200,6 +201,7 @@ function start() {
   ui.drawLegend();
   look();
   live.start();
+  watchFigures(session, document.querySelector(".panel"));
 
   // for tests and the curious: what is shown, read only
   globalThis.slipway = Object.freeze({

@@ -85,6 +85,7 @@ class Scripted:
         self.history: list[Connection] = []
         self.refuse = False
         self.valid_tokens = {"demo-token"}
+        self.processes: list[dict[str, Any]] = []
         self.url = ""
         self._runner: web.AppRunner | None = None
         self._playing: asyncio.Task[None] | None = None
@@ -96,6 +97,7 @@ class Scripted:
         app.router.add_get("/.slipway/config.json", self._config)
         app.router.add_get("/.slipway/token", self._token)
         app.router.add_get("/v1/filters", self._filters)
+        app.router.add_get("/v1/figures", self._figures)
         app.router.add_post("/v1/filters", self._save)
         app.router.add_delete("/v1/filters/{id}", self._delete)
         app.router.add_get("/", self._index)
@@ -271,6 +273,9 @@ class Scripted:
 
     async def _token(self, _: web.Request) -> web.Response:
         return web.json_response({"token": "demo-token"})
+
+    async def _figures(self, _: web.Request) -> web.Response:
+        return web.json_response({"processes": self.processes})
 
     async def _filters(self, _: web.Request) -> web.Response:
         return web.json_response({"filters": list(self.filters.values())})

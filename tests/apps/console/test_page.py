@@ -296,3 +296,21 @@ async def test_it_fits_a_phone(browser: Browser) -> None:
         box = await seen.page.locator(".panel").bounding_box()
         assert box is not None
         assert box["height"] < 200
+
+
+async def test_the_tiers_figures_follow_what_the_processes_say(browser: Browser) -> None:
+    """Who may see them gets the figures of all processes in the panel, and a few seconds later the newer ones."""
+    spread = {"EventToDelivery": {"p50": 12.0, "p99": 61.4, "count": 40}}
+    async with Scripted(None) as server, open_page(browser) as seen:
+        gateway = {"service": "websocket", "instance": "a", "at": 1, "spreads": spread}
+        server.processes = [{**gateway, "figures": {"ActiveConnectionsPerTask": 3.0}}]
+        await seen.page.goto(server.url)
+        await seen.page.wait_for_selector("#tier:not([hidden])")
+        text = await seen.page.inner_text("#tier")
+        assert "1 process" in text
+        assert "61" in text
+        server.processes.append({**gateway, "figures": {"ActiveConnectionsPerTask": 4.0}})
+        await seen.page.wait_for_function(
+            "() => document.querySelector('#tier dd').textContent === '7'", timeout=20_000
+        )
+        assert seen.errors == []
