@@ -28,6 +28,7 @@ _NOTHING: Final = np.empty(0, np.intp)
 _FAR_DEGREES: Final = 1.0
 _FIRST_ROWS: Final = 1024
 _CELL_ROWS: Final = 8
+_WORD: Final = 8
 #: Cell sizes in degrees. A row is in the smallest cells that are no smaller than its box, so in four at most;
 #: what is larger than all is in the one cell of `_WIDE`: a map of the world fills no cells.
 SIZES: Final = (0.02, 0.08, 0.32, 1.28, 5.12, 20.48)
@@ -37,14 +38,13 @@ _MIDDLE: Final = 1 << 19
 
 
 class Block:
-    """Edges side by side, compared at once."""
+    """Edges side by side, compared at once; columns that are not used hold nothing."""
 
-    __slots__ = ("_inside", "_mask", "_used", "edges")
+    __slots__ = ("_cut", "_width", "edges")
 
     def __init__(self, capacity: int) -> None:
-        self.edges: Edges = np.full((4, capacity), NOWHERE, np.float32)
-        self._inside = np.empty((4, capacity), np.bool_)
-        self._mask = np.empty(capacity, np.bool_)
+        self.edges: Edges = np.full((4, -(-capacity // _WORD) * _WORD), NOWHERE, np.float32)
+        self._width = -1
 
     @property
     def capacity(self) -> int:
@@ -59,10 +59,22 @@ class Block:
 
     def holding(self, needed: Edges, used: int) -> Rows:
         """Return the columns below `used` whose edges are at least what is needed."""
-        inside, mask = self._inside[:, :used], self._mask[:used]
-        np.greater_equal(self.edges[:, :used], needed, out=inside)
-        np.bitwise_and.reduce(inside, axis=0, out=mask)
+        if not self._width - _WORD < used <= self._width:
+            self._cut_to(-(-used // _WORD) * _WORD)
+        edges, inside, (south, west, north, east), mask = self._cut
+        np.greater_equal(edges, needed, out=inside)
+        # eight flags at once
+        np.bitwise_and(south, west, out=south)
+        np.bitwise_and(north, east, out=north)
+        np.bitwise_and(south, north, out=south)
         return mask.nonzero()[0]
+
+    def _cut_to(self, width: int) -> None:
+        """Prepare what `holding` needs: it is called far more often than rows come and go."""
+        inside = np.empty((4, width), np.bool_)
+        lines = inside.view(np.uint64)
+        self._cut = self.edges[:, :width], inside, (lines[0], lines[1], lines[2], lines[3]), inside[0]
+        self._width = width
 
 
 class Scan:
@@ -103,16 +115,15 @@ class _Cell:
 
     def __init__(self, rows: Rows, edges: Edges) -> None:
         self.used = len(rows)
-        capacity = max(_CELL_ROWS, self.used + self.used // 4)
-        self.rows: Rows = np.empty(capacity, np.intp)
+        self.block = Block(max(_CELL_ROWS, self.used + self.used // 4))
+        self.rows: Rows = np.empty(self.block.capacity, np.intp)
         self.rows[: self.used] = rows
-        self.block = Block(capacity)
         self.block.edges[:, : self.used] = edges
 
     def put(self, row: int, edges: Edges) -> None:
         if self.used == len(self.rows):
-            self.rows = np.concatenate((self.rows, np.empty_like(self.rows)))
             self.block.grow()
+            self.rows = np.concatenate((self.rows, np.empty_like(self.rows)))
         self.rows[self.used] = row
         self.block.edges[:, self.used] = edges
         self.used += 1
@@ -122,6 +133,7 @@ class _Cell:
         self.used -= 1
         self.rows[place] = self.rows[self.used]
         self.block.edges[:, place] = self.block.edges[:, self.used]
+        self.block.edges[:, self.used] = NOWHERE
 
 
 class Grid:

@@ -19,7 +19,7 @@ from apps.filter_processor.geometry import edges_around
 from apps.filter_processor.index import Grid, Scan
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     import numpy.typing as npt
 
@@ -240,33 +240,38 @@ class Matcher:
 
     def match(self, before: EntityChanged | None, after: EntityChanged | None, now: float) -> list[Hit]:
         """Return who sees `after`, and who saw `before` and does not see `after`; None stands for absent."""
-        points = [
-            (state.lat, state.lon) for state in (before, after) if state is not None and not state.deleted
-        ]
-        if not points:
+        old = before if before is not None and not before.deleted else None
+        new = after if after is not None and not after.deleted else None
+        states = [state for state in (old, new) if state is not None]
+        if not states:
             return []
-        rows = (self._grid or self._scan).near(points)
+        rows = (self._grid or self._scan).near([(state.lat, state.lon) for state in states])
         if not rows.size:
             return []
-        sees = self._sees(after, rows, now)
-        shown = rows[sees]
+        sees = self._inside(states, rows)
+        for state, flags in zip(states, sees, strict=True):
+            self._decide(state, rows, flags, now)
+        shown = rows[sees[-1]] if new is not None else _NOBODY
         gone = _NOBODY
-        if before is not None and not before.deleted and len(shown) < len(rows):
-            # most of who saw it still does: only the others are asked about the state before
-            rest = rows[~sees]
-            gone = rest[self._sees(before, rest, now)]
+        if old is not None:
+            gone = rows[sees[0] > sees[1] if new is not None else sees[0]]
             if gone.size:
                 gone = self._without_halves(shown, gone)
         return self._gateways.hits(self._address.take(shown), self._address.take(gone))
 
-    def _sees(self, state: EntityChanged | None, rows: Rows, now: float) -> Flags:
-        """Decide exactly, per row: box in double precision, zoom, expiry, kind, access, filters."""
-        if state is None or state.deleted:
-            return np.zeros(len(rows), np.bool_)
+    def _inside(self, states: list[EntityChanged], rows: Rows) -> Sequence[Flags]:
+        """Decide in double precision, per state and row, whether the box holds the point."""
+        margins = [self._rules.of(state.kind).margin for state in states]
+        if margins[0] != margins[-1]:
+            return [self._inside([state], rows)[0] for state in states]
+        points = np.array([(-state.lat, -state.lon, state.lat, state.lon) for state in states])
+        edges = self._exact[margins[0]].take(rows, axis=0)
+        inside = edges >= points[:, None]
+        return inside.view(np.uint32)[..., 0] == _ALL_FOUR
+
+    def _decide(self, state: EntityChanged, rows: Rows, sees: Flags, now: float) -> None:
+        """Take away those whose zoom, expiry, kinds, access or filters exclude the state."""
         rule = self._rules.of(state.kind)
-        lat, lon = state.lat, state.lon
-        inside = self._exact[rule.margin].take(rows, axis=0) >= np.array((-lat, -lon, lat, lon))
-        sees = inside.view(np.uint32).ravel() == _ALL_FOUR
         if rule.min_zoom > 0:
             sees &= self._zoom.take(rows) >= rule.min_zoom
         if now >= self._first_expiry:
@@ -281,10 +286,9 @@ class Matcher:
         elif self._with_checks:
             one_by_one = sees & self._checked.take(rows)
         else:
-            return sees
+            return
         for index in one_by_one.nonzero()[0].tolist():
             sees[index] = self._allows(state, int(rows[index]))
-        return sees
 
     def _allows(self, state: EntityChanged, row: int) -> bool:
         viewer = self._owner[row]
