@@ -148,6 +148,8 @@ STREAM_LAG: Final = _level(
 GAPS: Final = _count("Gaps", "times that changes were read again from PostgreSQL")
 DUPLICATES: Final = _count("Duplicates", "changes that came twice")
 STALE: Final = _count("Stale", "changes that came after a newer one")
+PUT_OFF: Final = _count("PutOff", "changes conflated to the slow tick: more sessions see them than the cap")
+WAITING: Final = _level("EntitiesWaiting", "entities whose newest version waits for the slow tick")
 SHARDS: Final = _level("ShardsHeld", "virtual shards this processor matches")
 ENTITIES: Final = _level("Entities", "live entities known")
 VIEWPORTS: Final = _level("Viewports", "sessions matched against")
@@ -160,6 +162,8 @@ PROCESSOR: Final = (
     DUPLICATES,
     STALE,
     DROPPED,
+    PUT_OFF,
+    WAITING,
     SHARDS,
     ENTITIES,
     VIEWPORTS,

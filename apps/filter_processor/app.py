@@ -126,6 +126,8 @@ def _figures(
         figure.DUPLICATES: lambda: counts.duplicates,
         figure.STALE: lambda: counts.stale,
         figure.DROPPED: lambda: consumer.undecodable + intake.undecodable,
+        figure.PUT_OFF: lambda: counts.conflated,
+        figure.WAITING: lambda: engine.waiting,
         figure.SHARDS: lambda: len(leases.held),
         figure.ENTITIES: lambda: engine.size,
         figure.VIEWPORTS: lambda: len(engine.matcher.viewers),
