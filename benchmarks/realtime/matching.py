@@ -2,8 +2,8 @@
 
 Run: `python -m benchmarks.realtime.matching [--quick] [--rounds N]`. All figures are CPU of this process and
 for the whole path of the Valkey beside it (no TLS, which is kind to the old design). The whole path is what
-runs in production: 500 changes/s on the stream, the consumer, the engine, a publish per gateway and tick. The old
-design is GEORADIUS, a GET per candidate and a PUBLISH per user, in Bun (from npm).
+runs in production: 500 changes/s on the stream, the consumer, the engine, a publish per gateway and tick.
+The old design is GEORADIUS, a GET per candidate and a PUBLISH per user, in Bun (from npm).
 """
 
 from __future__ import annotations
@@ -248,7 +248,7 @@ def main() -> None:
         print(index(count), flush=True)
     print(f"whole path per change at {_RATE} changes/s, in us of CPU, beside the old design")
     print(
-        "viewports  matched  processor  Valkey    core   old proc.   Valkey candidates  matched  proc.x     all x",
+        "viewports  matched processor   Valkey   core old proc.   Valkey candidates  matched proc. x  all x",
         flush=True,
     )
     for count in (1000,) if arguments.quick else (1000, 20_000):
