@@ -18,9 +18,9 @@ class ApiSettings(ServiceSettings, DatabaseSettings, RedisSettings, AuthSettings
     )
     write_burst: int = Field(default=10_000, ge=1000, description="entities a user may write at once")
     message_rate_per_second: float = Field(
-        default=100.0, gt=0, description="messages refilled per sender and second"
+        default=20.0, gt=0, description="messages refilled per sender and second"
     )
-    message_burst: int = Field(default=500, ge=1, description="messages one may send at once")
+    message_burst: int = Field(default=200, ge=1, description="messages one may send at once")
     snapshot_limit: int = Field(default=5000, ge=1, le=20_000, description="most entities in one snapshot")
     console_enabled: bool = Field(default=True, description="serve the console's page at /")
     outbox_batch: int = Field(default=500, ge=1, le=5000, description="outbox rows relayed per transaction")

@@ -32,9 +32,11 @@ MAX_USER: Final = 256
 MAX_CHANNELS: Final = 128
 MAX_CHANNEL_NAME: Final = 128
 MAX_MESSAGE_BYTES: Final = 16_384
-#: A user's or channel's stream keeps so many messages, oldest leave first, and so long after the newest.
+#: A user's or channel's stream keeps so many messages, oldest leave first, and so long after the newest. Of
+#: channels there are as many as senders think of names: theirs are for reconnects only.
 HISTORY_MESSAGES: Final = 100
-HISTORY_SECONDS: Final = 3600
+INBOX_SECONDS: Final = 3600
+CHANNEL_SECONDS: Final = 300
 #: A repeated idempotency key is known this long.
 IDEMPOTENCY_SECONDS: Final = 3600
 #: Members of a channel that a presence frame names at most; `count` is always exact.

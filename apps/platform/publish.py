@@ -89,16 +89,9 @@ class Sent(msgspec.Struct, frozen=True):
 class Messages:
     """The publish call; errors are `InvalidError`, `TooLargeError`, and what the Redis client raises."""
 
-    def __init__(
-        self,
-        redis: Redis,
-        *,
-        history: int = channels.HISTORY_MESSAGES,
-        history_seconds: float = channels.HISTORY_SECONDS,
-    ) -> None:
+    def __init__(self, redis: Redis, *, history: int = channels.HISTORY_MESSAGES) -> None:
         self._send: Any = cast("Any", redis).register_script(_SEND)
         self._history = history
-        self._history_milliseconds = int(history_seconds * 1000)
 
     async def to_user(
         self,
@@ -122,7 +115,14 @@ class Messages:
         ]
         message = encoded(name, data, conflate, sequence, idempotency_key)
         return await self._run(
-            keys, user, message, conflate, sequence, gateway_channel(""), once=bool(idempotency_key)
+            keys,
+            user,
+            message,
+            conflate,
+            sequence,
+            gateway_channel(""),
+            channels.INBOX_SECONDS,
+            once=bool(idempotency_key),
         )
 
     async def to_channel(
@@ -135,15 +135,23 @@ class Messages:
         sequence: int = 0,
         idempotency_key: str = "",
     ) -> Sent:
-        """Send to everybody who listens to a channel."""
+        """Send to everybody who listens to a channel, now or when they are back within five minutes."""
         require_channel(channel)
         keys = [
             channels.channel_key(channel, what)
             for what in ("history", "floor", "latest", f"sent:{idempotency_key}")
         ]
         message = encoded(name, data, conflate, sequence, idempotency_key)
-        wire = channels.wire_channel(channel)
-        return await self._run(keys, channel, message, conflate, sequence, wire, once=bool(idempotency_key))
+        return await self._run(
+            keys,
+            channel,
+            message,
+            conflate,
+            sequence,
+            channels.wire_channel(channel),
+            channels.CHANNEL_SECONDS,
+            once=bool(idempotency_key),
+        )
 
     async def _run(
         self,
@@ -153,18 +161,19 @@ class Messages:
         conflate: str,
         sequence: int,
         publish_on: str,
+        kept_seconds: int,
         *,
         once: bool,
     ) -> Sent:
-        kept = channels.IDEMPOTENCY_SECONDS * 1000 if once else 0
+        known = channels.IDEMPOTENCY_SECONDS * 1000 if once else 0
         arguments = [
             to,
             message,
             self._history,
-            self._history_milliseconds,
+            kept_seconds * 1000,
             conflate,
             sequence,
-            kept,
+            known,
             publish_on,
         ]
         found, heard, why = await self._send(keys=keys, args=arguments)

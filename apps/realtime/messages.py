@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -14,9 +14,10 @@ from apps.platform.log import Log
 from apps.platform.redis import UNAVAILABLE, RedisError
 from apps.platform.subscriber import SubscriberLostError
 from apps.realtime.channels import Feed, Listener, MessageCounts, item_of
+from apps.realtime.streams import CHUNK, HOLD_SECONDS, Streams
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from apps.contracts.protocol import Subscribe
     from apps.platform.redis import Redis
@@ -24,51 +25,18 @@ if TYPE_CHECKING:
     from apps.realtime.channels import Channels
     from apps.realtime.hub import Client, Hub
     from apps.realtime.presence import Presence
+    from apps.realtime.streams import Entry, Place
 
 log = Log("slipway.messages")
 
-#: A user is sent to this gateway so long after it said so, and it says so again after a third of that. One
-#: that died costs a message to nobody until then.
-HOLD_SECONDS: Final = 180.0
-#: Users said to be here at once, and streams read at once: what one answer may hold is bounded.
-_USERS: Final = 500
+#: Users said to be here at once, and streams read at once: so long the loop is kept, so much is answered.
+_USERS: Final = 100
 _READS: Final = 64
-#: Messages read of one stream at once, and streams of one socket that may answer with some.
-_CHUNK: Final = 16
-_STREAMS: Final = 8
+#: Feeds of one socket that may answer with messages at once.
+_FEEDS: Final = 8
 _BEAT_SECONDS: Final = 1.0
 _RETRY_SECONDS: Final = 0.2
 _SUBSCRIBE_SECONDS: Final = 5.0
-
-# Keys: stream, floor. Arguments: since or '', how many, milliseconds. Where a stream has no floor, begin one.
-_POSITION: Final = """
-local t = redis.call('TIME')
-local now = t[1] * 1000 + math.floor(t[2] / 1000)
-if redis.call('EXISTS', KEYS[2]) == 0 then
-  redis.call('SET', KEYS[2], string.format('%.0f-99999', now - 1))
-end
-redis.call('PEXPIRE', KEYS[2], ARGV[3])
-redis.call('PEXPIRE', KEYS[1], ARGV[3])
-local floor = redis.call('GET', KEYS[2])
-local newest = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)
-local last = newest[1] and newest[1][1] or floor
-"""
-_READ: Final = (
-    _POSITION
-    + """
-if ARGV[1] == '' then return {floor, last, {}} end
-return {floor, last, redis.call('XRANGE', KEYS[1], '(' .. ARGV[1], '+', 'COUNT', ARGV[2])}
-"""
-)
-# Keys: stream, floor, gateways. Arguments: gateway, milliseconds it holds the user, those of the stream.
-_HOLD: Final = (
-    _POSITION
-    + """
-redis.call('ZADD', KEYS[3], now + ARGV[2], ARGV[1])
-redis.call('PEXPIRE', KEYS[3], ARGV[2])
-return {floor, last}
-"""
-)
 
 
 class Messages:
@@ -90,19 +58,18 @@ class Messages:
         self.channels = known
         self.undecodable = 0
         self._hub = hub
-        self._redis = cast("Any", redis)
         self._subscriber = subscriber
         self._presence = presence
         self._tick = tick_seconds
         self._max_bytes = max_bytes
-        self._hold: Any = self._redis.register_script(_HOLD)
-        self._read: Any = self._redis.register_script(_READ)
+        self._streams = Streams(redis, hub.gateway)
         # each bounded by the number of sockets or of their channels; a dict keeps the order
         self._concerned: dict[str, None] = {}
         self._renew_at: dict[str, float] = {}
         self._unheard: set[str] = set()
         self._heard: set[str] = set()
         self._late: dict[Listener, None] = {}
+        self._keep_at = 0.0
         self._wake = asyncio.Event()
 
     @property
@@ -252,6 +219,7 @@ class Messages:
                 self._beat(now)
             try:
                 await self._hear()
+                await self._keep(now)
                 await self._tell()
                 await self._catch_up()
             except (*UNAVAILABLE, RedisError) as error:
@@ -285,46 +253,36 @@ class Messages:
             for listener in self.channels.channels.get(name, ()):
                 self._want(listener)
 
+    async def _keep(self, now: float) -> None:
+        if now >= self._keep_at and self._heard:
+            await self._streams.keep(self._heard)
+            self._keep_at = now + channels.CHANNEL_SECONDS / 5
+
     async def _tell(self) -> None:
         """Say which users are here or no more; the answer is where their streams are."""
         while self._concerned:
             users = list(self._concerned)[:_USERS]
-            pipeline = self._redis.pipeline(transaction=False)
             here = [user for user in users if user in self.channels.users]
-            for user in here:
-                keys = [channels.user_key(user, what) for what in ("inbox", "floor", "gateways")]
-                arguments = [
-                    self._hub.gateway,
-                    int(HOLD_SECONDS * 1000),
-                    channels.HISTORY_SECONDS * 1000,
-                ]
-                await self._hold(keys=keys, args=arguments, client=pipeline)
-            for user in users:
-                if user not in self.channels.users:
-                    pipeline.zrem(channels.user_key(user, "gateways"), self._hub.gateway)
-                    self._renew_at.pop(user, None)
+            gone = [user for user in users if user not in self.channels.users]
             # taken off before: who comes or goes meanwhile lists the user again
             for user in users:
                 del self._concerned[user]
+            for user in gone:
+                self._renew_at.pop(user, None)
             try:
-                answers = await pipeline.execute()
+                places = await self._streams.hold(here, gone)
             except BaseException:
                 self._concerned.update(dict.fromkeys(users))
                 raise
-            now = time.monotonic()
-            for user, (floor, last) in zip(here, answers, strict=False):
-                self._renew_at[user] = now + HOLD_SECONDS / 3
+            renew_at = time.monotonic() + HOLD_SECONDS / 3
+            for user, place in zip(here, places, strict=True):
+                self._renew_at[user] = renew_at
                 for listener in self.channels.users.get(user, ()):
-                    self._held(listener, floor, last)
-
-    def _held(self, listener: Listener, floor: bytes, last: bytes) -> None:
-        feed = listener.feeds[OWN]
-        if not feed.late:
-            return
-        if feed.at is None:
-            self._took(listener, feed, floor, last, [])
-        else:
-            self._want(listener)
+                    feed = listener.feeds[OWN]
+                    if feed.late and feed.at is None:
+                        self._took(listener, feed, place, [])
+                    elif feed.late:
+                        self._want(listener)
 
     async def _catch_up(self) -> None:
         """Read late feeds of sockets for which nothing waits, some of each."""
@@ -337,21 +295,18 @@ class Messages:
                     reads += [(listener, feed) for feed in self._readable(listener)]
             if not reads:
                 return
-            pipeline = self._redis.pipeline(transaction=False)
-            for listener, feed in reads:
-                key = self._stream(listener, feed)
-                since = "" if feed.at is None else channels.show(feed.at)
-                arguments = [since, _CHUNK, channels.HISTORY_SECONDS * 1000]
-                await self._read(keys=key, args=arguments, client=pipeline)
+            for _, feed in reads:
+                # what came until now is in the stream: only what comes from now on may be missing there
+                feed.heard = (0, 0)
             try:
-                answers = await pipeline.execute()
+                answers = await self._streams.read([(one.user, feed.name, feed.at) for one, feed in reads])
             except BaseException:
                 self._late.update(dict.fromkeys(listener for listener, _ in reads))
                 raise
-            for (listener, feed), (floor, last, entries) in zip(reads, answers, strict=True):
+            for (listener, feed), (place, entries) in zip(reads, answers, strict=True):
                 # left, or begun anew, while it was read
                 if listener.feeds.get(feed.name) is feed and feed.late:
-                    self._took(listener, feed, floor, last, entries)
+                    self._took(listener, feed, place, entries)
 
     def _readable(self, listener: Listener) -> list[Feed]:
         ready = [
@@ -360,34 +315,20 @@ class Messages:
             if (feed.name in self._heard if feed.name != OWN else listener.user in self._renew_at)
         ]
         unplaced = [feed for feed in ready if feed.at is None]
-        return unplaced + [feed for feed in ready if feed.at is not None][:_STREAMS]
+        return unplaced + [feed for feed in ready if feed.at is not None][:_FEEDS]
 
-    @staticmethod
-    def _stream(listener: Listener, feed: Feed) -> list[str]:
-        if feed.name == OWN:
-            return [channels.user_key(listener.user, what) for what in ("inbox", "floor")]
-        return [channels.channel_key(feed.name, what) for what in ("history", "floor")]
-
-    def _took(
-        self,
-        listener: Listener,
-        feed: Feed,
-        floor: bytes,
-        last: bytes,
-        entries: list[tuple[bytes, list[bytes]]],
-    ) -> None:
+    def _took(self, listener: Listener, feed: Feed, place: Place, entries: Sequence[Entry]) -> None:
         try:
             items = [
-                item_of(feed.name, place.decode(), channels.decode_message(fields[1]))
-                for place, fields in entries
+                item_of(feed.name, entry.decode(), channels.decode_message(fields[1]))
+                for entry, fields in entries
             ]
         except msgspec.MsgspecError:
             # what nobody can read is nobody's loss to repeat: go on after it, and say so
             self.undecodable += 1
             log.exception("messages.undecodable", feed=feed.name)
             items, feed.at = [], (0, 0)
-        floor_at, last_at = channels.position(floor.decode()), channels.position(last.decode())
-        listener.read(feed.name, floor_at, last_at, items, more=len(entries) == _CHUNK)
+        listener.read(feed.name, *place, items, more=len(entries) == CHUNK)
         if listener.waits:
             self._hub.touch(listener.client)
         elif listener.late:

@@ -64,8 +64,8 @@ async def send_to_channel(
     data: JSONBody[MessageInput],
     idempotency_key: Once = None,
 ) -> Sent:
-    """To everybody who listens: public.TOPIC is for all, group.GROUP.TOPIC for a group's members. Needs the
-    scope messages:write, and messages:admin for groups that you are not in.
+    """To everybody who listens, or is back within five minutes: public.TOPIC is for all, group.GROUP.TOPIC
+    for a group's members. Needs the scope messages:write, and messages:admin for groups that you are not in.
     """
     await limits.charge_message(request.scope, caller)
     return await messages.to_channel(caller, channel, data, idempotency_key)

@@ -40,7 +40,7 @@ async def test_a_message_is_accepted_under_its_trace(api: Api, valkey: Any) -> N
     )
     assert message.trace.correlation_id == "order-7"
     assert 3_500_000 < ttl <= 3_600_000
-    assert first.headers["ratelimit-limit"] == "500"
+    assert first.headers["ratelimit-limit"] == "200"
 
 
 async def test_progress_takes_the_place_of_older_progress(api: Api, valkey: Any) -> None:
