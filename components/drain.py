@@ -18,7 +18,8 @@ class DrainConfig(Model):
     """How long a connection may stay silent and how long a stopping task has; the rest follows.
 
     ping < ALB idle timeout < keep-alive of the app (else the app closes first and the balancer answers 502);
-    drain <= deregistration delay; drain < hard deadline of the app < ECS stopTimeout <= 120 s on Fargate;
+    linger < drain <= deregistration delay;
+    drain < hard deadline of the app < ECS stopTimeout <= 120 s on Fargate;
     Pulumi's delete timeout covers all of it.
     """
 
@@ -27,6 +28,11 @@ class DrainConfig(Model):
     )
     drain_seconds: int = Field(
         default=20, ge=1, description="a stopping task sends its close frames within this time"
+    )
+    linger_seconds: int = Field(
+        default=5,
+        ge=0,
+        description="a stopping task behind the balancer answers on so long: it may still be routed to",
     )
     margin_seconds: int = Field(default=5, ge=1, description="between one deadline and the next")
     idle_timeout_seconds: int | None = Field(
@@ -70,6 +76,10 @@ class DrainConfig(Model):
         """How long Pulumi waits for a service to go: both delays, for two deployments, and ten minutes."""
         return 2 * (self.deregistration_delay + self.stop_timeout) + 600
 
+    def balanced_environment(self) -> dict[str, str]:
+        """The variables of a service behind the balancer, beside those of every service."""
+        return {"LINGER_SECONDS": str(self.linger_seconds)}
+
     def environment(self) -> dict[str, str]:
         """The variables of every service."""
         return {
@@ -91,6 +101,13 @@ class DrainConfig(Model):
                 (
                     f"the ALB idle timeout ({self.idle_timeout} s) must exceed the ping interval ({ping} s), "
                     "or quiet websockets are cut"
+                ),
+            ),
+            (
+                self.linger_seconds < drain,
+                (
+                    f"linger_seconds ({self.linger_seconds} s) must be below the drain time ({drain} s), or "
+                    "nothing is left of it to finish requests"
                 ),
             ),
             (

@@ -183,13 +183,17 @@ class _Process:
         raise StartError(f"the server does not answer on {host}:{self.settings.port}")
 
     async def _drain(self, serving: asyncio.Task[None]) -> None:
-        """Hooks first (their sockets are still open), then the server, then the services, all bounded."""
+        """Hooks first (their sockets are open still), then server, then services, all bounded; ADR 0011."""
         begun = time.monotonic()
 
         def left() -> float:
             return max(self.settings.drain_seconds - (time.monotonic() - begun), 0.1)
 
         await _all(self.application.drain, left())
+        # whether a balancer has stopped routing here before SIGTERM is not known: new requests still come
+        linger = begun + self.settings.linger_seconds - time.monotonic()
+        if linger > 0 and not serving.done():
+            await asyncio.wait((serving,), timeout=min(linger, left()))
         if not serving.done():
             self.server.stop()
             _, late = await asyncio.wait((serving,), timeout=left())

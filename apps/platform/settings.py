@@ -25,6 +25,9 @@ class ServiceSettings(BaseSettings):
     bind_host: str = Field(default="127.0.0.1", description="0.0.0.0 only inside a container")
     port: int = Field(default=8000, ge=0, le=65535)
     drain_seconds: float = Field(default=20.0, gt=0, description="from SIGTERM to the last close frame")
+    linger_seconds: float = Field(
+        default=0.0, ge=0, description="answered on after SIGTERM, until no balancer routes here any more"
+    )
     shutdown_seconds: float = Field(default=25.0, gt=0, description="hard deadline; below ECS stopTimeout")
     keep_alive_seconds: float = Field(
         default=75.0, gt=0, description="above the load balancer's idle timeout"

@@ -84,7 +84,12 @@ class ContainerService(Component):
             settings=settings,
             command=command,
             links=links,
-            environment={**own, **drain.environment(), **(environment or {})},
+            environment={
+                **own,
+                **drain.environment(),
+                **(drain.balanced_environment() if target else {}),
+                **(environment or {}),
+            },
             stop_timeout=drain.stop_timeout,
             listens=True,
         )

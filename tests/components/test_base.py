@@ -133,7 +133,9 @@ def test_a_key_is_named_by_its_alias() -> None:
 @given(st.integers(1, 600), st.integers(1, 100), st.integers(1, 10))
 def test_no_derived_timeout_undercuts_another(ping: int, drain: int, margin: int) -> None:
     """Derived values keep their order: ping < idle < keep-alive; drain < hard deadline < stopTimeout; Pulumi waits longest."""
-    config = DrainConfig(ping_interval_seconds=ping, drain_seconds=drain, margin_seconds=margin)
+    config = DrainConfig(
+        ping_interval_seconds=ping, drain_seconds=drain, margin_seconds=margin, linger_seconds=0
+    )
     assert ping < config.idle_timeout < config.keep_alive
     assert drain <= config.deregistration_delay
     assert drain < config.shutdown_timeout < config.stop_timeout <= 120
@@ -143,11 +145,14 @@ def test_no_derived_timeout_undercuts_another(ping: int, drain: int, margin: int
 def test_impossible_timeouts_are_refused_together() -> None:
     """Each broken relation is named in one error."""
     with pytest.raises(ValidationError) as caught:
-        DrainConfig(drain_seconds=130, idle_timeout_seconds=10, deregistration_delay_seconds=5)
+        DrainConfig(
+            drain_seconds=130, linger_seconds=130, idle_timeout_seconds=10, deregistration_delay_seconds=5
+        )
     text = str(caught.value)
     assert "idle timeout (10 s) must exceed the ping interval (25 s)" in text
     assert "deregistration delay (5 s) must be at least the drain time (130 s)" in text
     assert "at most 120 s on Fargate" in text
+    assert "linger_seconds (130 s) must be below the drain time (130 s)" in text
 
 
 def test_drain_becomes_environment() -> None:

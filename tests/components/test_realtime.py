@@ -243,18 +243,54 @@ def test_listeners() -> None:
     assert "websocket" in names(rule, "actions")
 
 
-def test_drain_is_one_decision() -> None:
-    """Balancer, target groups, containers and apps take their times from the same drain config."""
-    program = build(drain={"ping_interval_seconds": 40, "drain_seconds": 50, "margin_seconds": 10})
-    assert balancer_of(program).inputs["idleTimeout"] == 90
-    groups = program.of("TargetGroup")
-    assert {each.inputs["deregistrationDelay"] for each in groups} == {60}
-    websocket = container(program, "websocket")
-    environment = {each["name"]: each["value"] for each in websocket["environment"]}
-    assert websocket["stopTimeout"] == 70
-    assert environment["DRAIN_SECONDS"] == "50"
-    assert environment["PING_INTERVAL_SECONDS"] == "40"
-    assert float(environment["KEEP_ALIVE_SECONDS"]) > 90
+DRAIN = {"ping_interval_seconds": 40, "drain_seconds": 50, "margin_seconds": 10, "linger_seconds": 7}
+
+
+def variables(program: Program, name: str) -> dict[str, str]:
+    """The environment of a service's container."""
+    return {each["name"]: each["value"] for each in container(program, name)["environment"]}
+
+
+def test_idle_timeout_is_of_the_drain_config() -> None:
+    """The balancer cuts a silent connection only after two pings were missed, and before the app would."""
+    program = build(drain=DRAIN)
+    idle = balancer_of(program).inputs["idleTimeout"]
+    assert idle == 2 * 40 + 10
+    assert variables(program, "websocket")["PING_INTERVAL_SECONDS"] == "40"
+    for name in ("api", "websocket"):
+        assert float(variables(program, name)["KEEP_ALIVE_SECONDS"]) > idle
+
+
+def test_deregistration_delay_is_of_the_drain_config() -> None:
+    """A target that leaves keeps its connections until all close frames are sent, in both target groups."""
+    program = build(drain=DRAIN)
+    assert {each.inputs["deregistrationDelay"] for each in program.of("TargetGroup")} == {50 + 10}
+    assert variables(program, "websocket")["DRAIN_SECONDS"] == "50"
+
+
+def test_stop_timeout_is_of_the_drain_config() -> None:
+    """ECS kills a container only after the app's own hard deadline, which is after the drain."""
+    program = build(drain=DRAIN)
+    for name in ("api", "websocket", "filter-processor"):
+        assert container(program, name)["stopTimeout"] == 50 + 2 * 10
+        assert variables(program, name)["SHUTDOWN_SECONDS"] == "60"
+
+
+def test_linger_is_for_who_stands_behind_the_balancer() -> None:
+    """They answer on after SIGTERM, as the balancer may still route to them; the processor need not."""
+    program = build(drain=DRAIN)
+    assert variables(program, "api")["LINGER_SECONDS"] == "7"
+    assert variables(program, "websocket")["LINGER_SECONDS"] == "7"
+    assert "LINGER_SECONDS" not in variables(program, "filter-processor")
+
+
+def test_delete_timeout_is_of_the_drain_config() -> None:
+    """Pulumi waits for a service's end as long as two deployments may drain, and ten minutes."""
+    program = build(drain=DRAIN)
+    services = program.of("ecs/service:Service")
+    assert len(services) == 3
+    for each in services:
+        assert each.request.customTimeouts.delete == f"{2 * (60 + 70) + 600}s"
 
 
 def test_target_groups() -> None:

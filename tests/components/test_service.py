@@ -38,6 +38,7 @@ class EchoSettings(BaseSettings):
     bind_host: str
     port: int
     drain_seconds: float
+    linger_seconds: float = 0
     shutdown_seconds: float
     keep_alive_seconds: float
     queue_name: str
@@ -114,6 +115,7 @@ def test_the_container_has_what_was_linked_and_nothing_else(mode: str) -> None:
         "DRAIN_SECONDS": "20",
         "SHUTDOWN_SECONDS": "25",
         "KEEP_ALIVE_SECONDS": "70",
+        "LINGER_SECONDS": "5",
         "QUEUE_NAME": "echo",
     }
     assert found["secrets"] == [

@@ -116,6 +116,21 @@ async def test_sigterm_drains() -> None:
     assert [event for event in app.events() if event in order] == order
 
 
+async def test_it_answers_on_while_a_balancer_may_still_route_to_it() -> None:
+    """After SIGTERM new requests are answered for the linger, though there is nothing to drain; then it ends."""
+    async with small_app(linger_seconds=1.5) as app, app.client() as client:
+        app.process.send_signal(signal.SIGTERM)
+        answered = 0
+        begun = time.monotonic()
+        with contextlib.suppress(httpx.TransportError):
+            while (await client.get("/health")).status_code == 200:
+                answered += 1
+                await asyncio.sleep(0.05)
+        assert answered >= 3
+        assert time.monotonic() - begun >= 1
+        assert await app.ended() == 0
+
+
 async def test_a_crashed_service_ends_the_process() -> None:
     """A background service that dies takes the process with it, visibly: exit 1 and its traceback."""
     async with small_app("crash", wait=False) as app:
