@@ -7,6 +7,7 @@ import logging
 import sys
 import traceback
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Final
 
 from apps.platform import telemetry
@@ -86,13 +87,18 @@ class JsonFormatter(logging.Formatter):
             error = record.exc_info[1]
             line["error"] = _short(f"{type(error).__name__}: {error}")
             line["traceback"] = "".join(traceback.format_exception(error))[-_MAX_TEXT:]
-        return json.dumps(line, default=_text, ensure_ascii=False)
+        return _encode(line)
+
+
+@lru_cache(maxsize=1024)  # names of fields are few
+def _is_secret(name: str) -> bool:
+    lowered = name.lower()
+    return any(word in lowered for word in SECRET_NAMES)
 
 
 def redact(name: str, value: Any) -> Any:
     """Hide what must not be logged, by the name of the field (also inside dicts and lists)."""
-    lowered = name.lower()
-    if any(word in lowered for word in SECRET_NAMES):
+    if _is_secret(name):
         return REDACTED
     if isinstance(value, dict):
         return {str(key): redact(str(key), item) for key, item in value.items()}  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]  # a dict of anything
@@ -119,3 +125,7 @@ def _short(text: str) -> str:
 
 def _text(value: object) -> str:
     return _short(str(value))
+
+
+# `json.dumps` with arguments makes an encoder each time
+_encode: Final = json.JSONEncoder(default=_text, ensure_ascii=False).encode

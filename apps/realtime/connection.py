@@ -230,6 +230,7 @@ class Connection:
             correlation_id=session.correlation_id,
         )
         self.client = client
+        self._gateway.identified += 1
         self._recovered = resumed is not None
         client.send, client.close, client.sending = self._send, self.close, None
         session.frames.extend((protocol.encode(welcome), *missed))

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 log = Log("slipway.gateway")
 
 CHECK_SECONDS: Final = 1.0
+#: Who is turned away comes back after this long at most, whoever else is.
+_LONGEST_TURN_SECONDS: Final = 25.0
 #: The last close frames of a drain get this long to be written.
 _FLUSH_SECONDS: Final = 3.0
 
@@ -55,7 +57,9 @@ class Gateway:
         self.connections: set[Connection] = set()
         self.draining = False
         self.refused = 0
+        self.identified = 0
         self._arrivals = Bucket(settings.connections_per_second, settings.connection_burst, time.monotonic())
+        self._next_turn = 0.0
         self._bus = bus
         self._store = store
         # users whose filters changed: bounded by the number of users here
@@ -69,17 +73,23 @@ class Gateway:
     def refusal(self) -> tuple[Close, str] | None:
         """Return how a connection is turned away that can't be taken now, None when it can.
 
-        Whoever comes back after a failure comes with everybody else: beyond what is taken in a second each is
-        told a time of its own, so that those who are let in get through their handshake and snapshot.
+        Whoever comes back after a failure comes with everybody else: of more than can be served each is told
+        a time of its own, so that those who are let in are not late because of the others.
         """
         if self.draining:
             return Close.RESTART, protocol.restart_reason(1000)
-        full = len(self.connections) >= self.settings.max_connections
-        if not full and self._arrivals.take(time.monotonic()):
+        now, open_now = time.monotonic(), len(self.connections)
+        full = open_now >= self.settings.max_connections
+        busy = open_now - self.identified >= self.settings.max_identifying
+        if not full and not busy and self._arrivals.take(now):
             return None
         self.refused += 1
-        retry = random.randint(100, self.settings.retry_milliseconds)  # noqa: S311  # jitter
-        return Close.TRY_LATER, protocol.busy_reason("gateway.full" if full else "gateway.busy", retry)
+        # one after the other, as fast as they are taken
+        self._next_turn = max(self._next_turn, now) + 1 / self.settings.connections_per_second
+        wait = min(self._next_turn - now, _LONGEST_TURN_SECONDS)
+        wait *= random.uniform(0.9, 1.1)  # noqa: S311  # jitter
+        reason = "gateway.full" if full else "gateway.busy"
+        return Close.TRY_LATER, protocol.busy_reason(reason, 100 + int(wait * 1000))
 
     # --- views ----------------------------------------------------------------------------------------
 
@@ -156,6 +166,7 @@ class Gateway:
     def left(self, connection: Connection) -> None:
         """Forget a connection whose last frame is written."""
         self.connections.discard(connection)
+        self.identified -= connection.client is not None
         self._ended.set()
 
     # --- the end --------------------------------------------------------------------------------------

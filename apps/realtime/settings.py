@@ -25,9 +25,12 @@ class RealtimeSettings(ServiceSettings, DatabaseSettings, RedisSettings, AuthSet
     identify_seconds: float = Field(default=10.0, gt=0, description="time for the first frame")
     max_connections: int = Field(default=10_000, ge=1, description="further ones are closed with 1013")
     connections_per_second: float = Field(
-        default=1000.0, gt=0, description="handshakes taken, refilled; further ones are told when to return"
+        default=1500.0, gt=0, description="handshakes taken, refilled; further ones are told when to return"
     )
-    connection_burst: int = Field(default=10_000, ge=1, description="handshakes taken at once")
+    connection_burst: int = Field(default=3000, ge=1, description="handshakes taken at once")
+    max_identifying: int = Field(
+        default=1000, ge=1, description="connections not identified yet; further ones are told when to return"
+    )
     max_message_bytes: int = Field(default=65_536, ge=1024, description="largest frame of a client")
     messages_per_second: float = Field(default=20.0, gt=0, description="refilled per client and second")
     message_burst: int = Field(default=100, ge=1, description="frames a client may send at once")

@@ -78,8 +78,6 @@ async def start(kind: str, world: World, **settings: object) -> AsyncGenerator[S
         "PORT": str(port),
         "SERVICE": "realtime",
         "MAX_CONNECTIONS": "20000",
-        # the same clients come twice within seconds, and what is measured is how fast they are served
-        "CONNECTION_BURST": "40000",
         **{name.upper(): str(value) for name, value in settings.items()},
     }
     if kind == OLD:

@@ -73,7 +73,9 @@ def parts() -> tuple[Hub, Bus, Store, Gateway, Client]:
         slot_rest_seconds=60.0,
     )
     bus, store = Bus(), Store()
-    settings: Any = SimpleNamespace(resume_seconds=15.0, connections_per_second=1.0, connection_burst=1)
+    settings: Any = SimpleNamespace(
+        resume_seconds=15.0, connections_per_second=1.0, connection_burst=1, max_identifying=1
+    )
     made: Any = Gateway(settings, hub=hub, bus=bus, store=store, verifier=None, messages=None)
     return hub, bus, store, made, hub.open("s", Identity("ann"))
 

@@ -16,9 +16,10 @@ typedef struct {
   int fd, state, second_sent;
   uint8_t *kept; // a frame that is not whole yet
   size_t length, capacity;
+  uint64_t return_at; // told with 1013 to come back; 0: not
 } Client;
 
-int wanted, ready_count, open_count, closed_count, failed_count, last_close_code = -1;
+int wanted, ready_count, open_count, closed_count, failed_count, told_to_return, last_close_code = -1;
 uint64_t delivered, frames, bytes_read;
 static Client *clients;
 static Script script;
@@ -39,7 +40,7 @@ static void drop(Client *client) {
   if (client->state == READY) ready_count--;
   close(client->fd);
   client->state = CLOSED;
-  closed_count++;
+  if (!client->return_at) closed_count++;
   open_count--;
   free(client->kept);
   client->kept = NULL;
@@ -119,6 +120,24 @@ static void take_message(int number, uint8_t *data, size_t length) {
   if (!found && memmem(data, length, "\"type\":\"ping\"", 13)) client_send(number, "{\"v\":1,\"type\":\"pong\"}");
 }
 
+static void take_close(Client *client, uint8_t *data, size_t length) {
+  static const char wait[] = "\"retry_ms\":";
+  last_close_code = length >= 2 ? data[0] << 8 | data[1] : 0;
+  uint8_t *found = last_close_code == 1013 ? memmem(data, length, wait, sizeof wait - 1) : NULL;
+  if (!found) return;
+  uint64_t milliseconds = 0;
+  for (found += sizeof wait - 1; found < data + length && *found >= '0' && *found <= '9'; found++)
+    milliseconds = milliseconds * 10 + (uint64_t)(*found - '0');
+  client->return_at = now_ns() + milliseconds * 1000000;
+  told_to_return++;
+}
+
+void clients_return(void) {
+  uint64_t now = now_ns();
+  for (int i = 0; i < wanted; i++)
+    if (clients[i].state == CLOSED && clients[i].return_at && clients[i].return_at <= now) client_start(i);
+}
+
 // Returns how much of `data` is whole frames.
 static size_t take_frames(int number, uint8_t *data, size_t length) {
   size_t at = 0;
@@ -138,7 +157,11 @@ static size_t take_frames(int number, uint8_t *data, size_t length) {
     if (length - at < head + size) break;
     int kind = data[at] & 15;
     if (kind == 1 || kind == 2) take_message(number, data + at + head, size);
-    if (kind == 8) last_close_code = size >= 2 ? data[at + head] << 8 | data[at + head + 1] : 0;
+    if (kind == 8) {
+      take_close(&clients[number], data + at + head, size);
+      drop(&clients[number]);
+      return length;
+    }
     at += head + size;
   }
   return at;

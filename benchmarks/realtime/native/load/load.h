@@ -28,10 +28,11 @@ typedef struct {
   const char *after;
   const char *ready;  // a client is ready when it has read this
 } Script;
-extern int wanted, ready_count, open_count, closed_count, failed_count, last_close_code;
+extern int wanted, ready_count, open_count, closed_count, failed_count, told_to_return, last_close_code;
 extern uint64_t delivered, frames, bytes_read;
 void clients_init(int count, const Script *script);
 void client_start(int number);
+void clients_return(void); // start those whose time to return has come
 void clients_close(int first, int count); // with a reset, as a crash does
 void client_send(int number, const char *text);
 int client_ready(int number);

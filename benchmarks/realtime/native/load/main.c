@@ -26,9 +26,11 @@ static char **lines_of(const char *path, int count) {
   return lines;
 }
 
-// Start clients that are not open, at most `at_once` on their way, until all are ready or nothing moves for 20 s.
+// Start clients, at most `at_once` on their way; they return when they are told to. Ends when all are ready, or when
+// nothing has moved for 40 s.
 static void connect_clients(int first, int count, int at_once) {
   int next = first, last = first + count, before = ready_count, closed = closed_count, failed = failed_count;
+  int told = told_to_return;
   uint64_t begun = now_ns(), moved = begun;
   Cpu from, to;
   cpu_read(&from);
@@ -36,17 +38,18 @@ static void connect_clients(int first, int count, int at_once) {
   while (ready_count - before < count) {
     int lost = (closed_count - closed) + (failed_count - failed);
     while (next < last && (next - first) - (ready_count - before) - lost < at_once) client_start(next++);
+    clients_return();
     pump(5);
     if (ready_count != seen) {
       seen = ready_count;
       moved = now_ns();
     }
-    if (settled(moved, 20)) break;
+    if (settled(moved, 40)) break;
   }
   double seconds = (double)(now_ns() - begun) / 1e9;
   cpu_read(&to);
-  printf("{\"ready\":%d,\"open\":%d,\"failed\":%d,\"closed\":%d,\"seconds\":%.3f,", ready_count, open_count,
-         failed_count - failed, closed_count - closed, seconds);
+  printf("{\"ready\":%d,\"open\":%d,\"failed\":%d,\"closed\":%d,\"told_to_return\":%d,\"seconds\":%.3f,", ready_count,
+         open_count, failed_count - failed, closed_count - closed, told_to_return - told, seconds);
   cpu_print(&from, &to, seconds);
   printf("}\n");
 }
