@@ -165,7 +165,7 @@ def _figures(
         figure.DELIVERY: hub.delivery,
         figure.SKIPPED: lambda: counts.skipped,
         figure.FOREIGN: lambda: counts.foreign,
-        figure.DROPPED: lambda: bus.undecodable,
+        figure.DROPPED: lambda: bus.undecodable + messages.undecodable,
         figure.RESYNCS: lambda: counts.resyncs,
         figure.OVERFLOWS: lambda: counts.overflows,
         figure.STALLED: lambda: counts.stalled,

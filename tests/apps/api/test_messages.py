@@ -110,3 +110,14 @@ async def test_messages_are_limited_per_sender(start: Callable[..., Any]) -> Non
             for user in ("ann", "ann", "ann", "bob")
         ]
         assert codes == [202, 202, 429, 202]
+
+
+async def test_without_redis_the_sender_is_told_to_come_back(start: Callable[..., Any]) -> None:
+    """Nothing is kept for later: 503 with Retry-After, and what sending again with the same key means."""
+    async with start(redis_port=1) as api:
+        answer = await api.client.post(
+            "/v1/channels/public.a/messages", json={"name": "n"}, headers=api.headers("ann", SERVICE)
+        )
+        assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
+        assert answer.headers["retry-after"] == "1"
+        assert "Idempotency-Key" in answer.json()["detail"]

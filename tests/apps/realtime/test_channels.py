@@ -64,13 +64,13 @@ async def inbox(world: World, gateway: Any, since: str, user: str = "ann") -> tu
 
 
 async def test_a_user_on_two_gateways_gets_each_message_once_per_socket(world: World, valkey: RedisServer):
-    """Three sockets on two gateways get all of one user's messages in order, another user none of them."""
+    """Three sockets on two gateways get all of one user's messages in order, another none; one gateway may die."""
     one, other = await asyncio.gather(world.gateway(), world.gateway())
     mine = [(await inbox(world, gateway, ""))[0] for gateway in (one, one, other)]
     bob, _, _ = await inbox(world, other, "", "bob")
     async with sender(valkey) as send:
         sent = [await send.to_user("ann", "notification", {"n": n}) for n in range(30)]
-        assert {one.gateways for one in sent} == {2}
+        assert {each.gateways for each in sent} == {2}
         for client in mine:
             got = await messages(client, 30)
             assert [item["data"]["n"] for item in got] == list(range(30))
@@ -79,6 +79,11 @@ async def test_a_user_on_two_gateways_gets_each_message_once_per_socket(world: W
             assert all(item["traceparent"] and item["correlation_id"] for item in got)
             await silent(client)
         await silent(bob)
+        # her gateway dies: the other one gives her what came meanwhile
+        one.stop(signal.SIGKILL)
+        later = [(await send.to_user("ann", "notification", n)).id for n in range(5)]
+        _, missed, stand = await inbox(world, other, sent[-1].id)
+        assert ([item["id"] for item in missed], stand["recovered"]) == (later, True)
 
 
 async def test_a_user_who_comes_back_gets_what_was_missed(world: World, valkey: RedisServer):
