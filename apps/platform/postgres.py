@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 from weakref import WeakKeyDictionary
 
 import msgspec
@@ -24,6 +25,8 @@ Pool = AsyncConnectionPool[Connection]
 
 #: A connection is asked whether it lives at most this often: the question is a round trip.
 CHECK_SECONDS: Final = 5.0
+#: As many digits as the first integer has that MessagePack can't hold.
+_LONG_NUMBER: Final = re.compile(rb"\d{19}")
 _alive: WeakKeyDictionary[Connection, float] = WeakKeyDictionary()
 
 #: Longest wait for a free connection: beyond it the caller is told to come back.
@@ -132,8 +135,25 @@ async def _check(connection: Connection) -> None:
 
 async def _configure(connection: Connection) -> None:
     """Read and write jsonb with msgspec: it is a snapshot's largest part."""
-    set_json_loads(msgspec.json.decode, connection)
+    set_json_loads(from_json, connection)
     set_json_dumps(msgspec.json.encode, connection)
+
+
+def from_json(data: str | bytes) -> Any:
+    """Decode jsonb, which writes 1e20 with 21 digits: an integer that no wire of ours holds is a float again."""
+    value: Any = msgspec.json.decode(data)
+    digits = data.encode() if isinstance(data, str) else data
+    return _wire_numbers(value) if _LONG_NUMBER.search(digits) else value
+
+
+def _wire_numbers(value: Any) -> Any:
+    if isinstance(value, int):
+        return value if -(2**63) <= value < 2**64 else float(value)
+    if isinstance(value, dict):
+        return {name: _wire_numbers(item) for name, item in cast("dict[str, Any]", value).items()}
+    if isinstance(value, list):
+        return [_wire_numbers(item) for item in cast("list[Any]", value)]
+    return value
 
 
 async def ping(pool: Pool) -> None:

@@ -368,3 +368,19 @@ async def test_texts_postgresql_cannot_hold(api: Api) -> None:
     ):
         answer = await api.client.request(method, url, json=body, headers=headers)
         assert (answer.status_code, answer.json()["code"]) == (422, "request.invalid"), (url, answer.text)
+
+
+async def test_any_number_of_json_is_stored_and_told(api: Api) -> None:
+    """Numbers that PostgreSQL writes as long integers come back as they went in, from every write and read."""
+    numbers = [1e20, -2.5599280870058427e184, 1.7976931348623157e308, 5e-324, 2**64 - 1, -(2**63), 0.1]
+    attributes = {"numbers": numbers, "text": "9" * 30}
+    made = await api.create(id="big", attributes=attributes)
+    assert made["attributes"] == attributes
+    moved = await api.client.patch("/v1/entities/big", json={"lat": 1}, headers=api.headers())
+    assert moved.json()["attributes"] == attributes
+    bulk = {"entities": [{"id": "big", "kind": "a", "lat": 1, "lon": 1}]}
+    answer = await api.client.post("/v1/entities/bulk", json=bulk, headers=api.headers())
+    assert answer.json()["accepted"] == 1
+    read = await api.client.get("/v1/entities/big", headers=api.headers())
+    assert read.json()["attributes"] == attributes
+    assert (await api.client.delete("/v1/entities/big", headers=api.headers())).status_code == 200

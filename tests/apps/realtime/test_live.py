@@ -112,3 +112,19 @@ async def test_without_any_processor_the_map_is_shown_and_heals(world: World):
     await client.holds({"a": 2, "b": 1})
     world.write("b", 10.0, 8.0)
     await client.holds({"a": 2})
+
+
+async def test_numbers_of_any_size_reach_the_map(world: World):
+    """An attribute and a filter beyond 64 bits, which PostgreSQL keeps as integers, end neither gateway nor processor."""
+    world.save_filter("big", "ann", [], [{"attribute": "mass", "op": "gt", "value": 10**30}])
+    world.write("stored", 46.0, 8.0, attributes={"mass": 2e30}, announce=False)
+    gateway, processor = await world.pair()
+    client = await world.client(gateway)
+    await client.look_at(*ALPS, filters=["big"])
+    await client.holds({"stored": 1})
+    world.write("sun", 46.0, 8.0, attributes={"mass": 2e30})
+    world.write("moon", 46.0, 8.0, attributes={"mass": 7e22})
+    await client.holds({"stored": 1, "sun": 1})
+    # as text they differ (2e30 and 31 digits); to a reader of JSON they are one number
+    assert {float(one["attributes"]["mass"]) for one in client.has.values()} == {2e30}
+    assert gateway.process.poll() is processor.process.poll() is None
