@@ -140,7 +140,7 @@ async def _configure(connection: Connection) -> None:
 
 
 def from_json(data: str | bytes) -> Any:
-    """Decode jsonb, which writes 1e20 with 21 digits: an integer that no wire of ours holds is a float again."""
+    """Decode jsonb, which writes 1e20 with 21 digits: an integer that no wire holds is a float again."""
     value: Any = msgspec.json.decode(data)
     digits = data.encode() if isinstance(data, str) else data
     return _wire_numbers(value) if _LONG_NUMBER.search(digits) else value
