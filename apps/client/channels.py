@@ -41,6 +41,9 @@ class Channels:
     def subscribed(self, subscriptions: Sequence[Frame]) -> None:
         """Take where subscriptions stand."""
         for one in subscriptions:
+            if not one["recovered"]:
+                # something is lost, perhaps the stream itself with its ids: they begin here again
+                self.heard.pop(one["channel"], None)
             self._hear(one["channel"], one["id"])
 
     def take(self, messages: Sequence[Frame]) -> list[Frame]:

@@ -42,7 +42,11 @@ export class Channels {
 
   /** @param {Subscription[]} subscriptions */
   subscribed(subscriptions) {
-    for (const { channel, id } of subscriptions) this.#heard(channel, id);
+    for (const { channel, id, recovered } of subscriptions) {
+      // something is lost, perhaps the stream itself with its ids: they begin here again
+      if (!recovered) this.heard.delete(channel);
+      this.#heard(channel, id);
+    }
   }
 
   /** The messages that were not heard before. @param {Message[]} messages */

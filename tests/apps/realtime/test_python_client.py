@@ -9,8 +9,10 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import redis.asyncio
 
 from apps.client import SignedOutError, connect
+from apps.platform.publish import Messages
 from lab.run import rules
 from lab.run.front import Front, Routes, Target, TargetGroup
 
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from apps.client import Live
+    from lab.servers import RedisServer
     from tests.apps.realtime.live import Process, World
 
 ALPS = {"west": 5.0, "south": 45.0, "east": 11.0, "north": 48.0}
@@ -154,21 +157,37 @@ async def test_gateways_are_rolled_and_killed_and_clients_converge(world: World)
         assert watcher.live.state == "stopped"
 
 
-async def test_where_websockets_are_blocked_events_come_and_a_moved_view_resumes(world: World):
-    """By itself the client takes the stream through the front; another view keeps the session, also far away."""
+async def test_where_websockets_are_blocked_events_come_and_a_moved_view_resumes(
+    world: World, valkey: RedisServer
+):
+    """By itself the client takes the stream; another view keeps the session, and messages meanwhile come once."""
     gateway, _ = await world.pair()
     world.write("near", 46.0, 8.0)
     world.write("far", -33.0, 151.0)
     async with (
         balanced(gateway, websockets=False) as balancer,
-        connect(balancer.url, token=lambda _: world.token()) as live,
+        connect(balancer.url, token=lambda _: world.token(), inbox=True) as live,
+        redis.asyncio.Redis.from_url(valkey.admin_url()) as connection,
     ):
         watcher = Watcher(live)
+        stands: set[str] = set()
+        told: dict[str, list[int]] = {"user": [], "public.news": []}
+        live.on("subscribed", lambda channels: stands.update(one["channel"] for one in channels))
+        live.on("message", lambda message: told[message["channel"]].append(message["data"]))
+        live.subscribe("public.news")
         live.look_at(**ALPS)
         await watcher.holds({"near": 1})
+        await until(lambda: stands == set(told))
         assert live.transport == "sse"
         live.look_at(west=150, south=-34, east=152, north=-32)
+        send = Messages(connection)
+        for turn in range(40):
+            await send.to_user("ann", "note", turn)
+            await send.to_channel("public.news", "note", turn)
+            await asyncio.sleep(0.02)
         await watcher.holds({"far": 1})
+        await until(lambda: all(len(got) >= 40 for got in told.values()))
+        assert told == {"user": list(range(40)), "public.news": list(range(40))}
         world.write("far", -33.1, 151.0)
         await watcher.holds({"far": 2})
         assert watcher.states.count("live") == 1
