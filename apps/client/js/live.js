@@ -389,9 +389,23 @@ function hangUp(socket) {
   socket.close();
 }
 
+/** Where a page's policy forbids websockets, or there are none, making one throws: it is one that never opens. */
+function forbidden() {
+  /** @type {Socket} */
+  const socket = { onopen: null, onmessage: null, onclose: null, send() {}, close() {} };
+  setTimeout(() => socket.onclose?.({ code: CLOSE.BROKEN, reason: "" }));
+  return socket;
+}
+
 /** @type {NonNullable<Options["sockets"]>} */
 const SOCKETS = {
-  websocket: (url) => new WebSocket(url),
+  websocket: (url) => {
+    try {
+      return new WebSocket(url);
+    } catch {
+      return forbidden();
+    }
+  },
   sse: (url, frames) => new EventStream(url, frames),
 };
 
