@@ -85,15 +85,11 @@ class Listener:
         self.drained: Callable[[Listener], None] = lambda _listener: None
         self._counts = counts
         self._max_bytes = max_bytes
-        # messages by feed and key or place, `subscribed` by feed, ready frames (presence) by feed: of each
-        # the newest; bounded by MAX_WAITING and two times the number of feeds
-        self._waiting: dict[tuple[str, object], Item | Subscription | str] = {}
+        #: What is still to be sent, in order: messages by feed and key or place, `subscribed` by feed, ready
+        #: frames (presence) by feed, of each the newest; bounded by MAX_WAITING and two times the number of
+        #: feeds. A plain attribute: the hub looks at it for every frame.
+        self.waiting: dict[tuple[str, object], Item | Subscription | str] = {}
         self._messages = 0
-
-    @property
-    def waits(self) -> bool:
-        """Whether there is something to send."""
-        return bool(self._waiting)
 
     def follow(self, feed: Feed) -> None:
         """Add a feed, or start it anew."""
@@ -105,7 +101,7 @@ class Listener:
         if self.feeds.pop(name, None) is None:
             return
         self.late.pop(name, None)
-        for key in [key for key in self._waiting if key[0] == name]:
+        for key in [key for key in self.waiting if key[0] == name]:
             self._forget(key)
 
     def fall_behind(self) -> None:
@@ -158,29 +154,29 @@ class Listener:
 
     def show(self, name: str, frame: str) -> None:
         """Queue a frame about a feed in place of the last one that waits."""
-        if self._waiting.pop((name, "frame"), None) is not None:
+        if self.waiting.pop((name, "frame"), None) is not None:
             self._counts.conflated += 1
-        self._waiting[name, "frame"] = frame
+        self.waiting[name, "frame"] = frame
 
     def _say(self, subscription: Subscription) -> None:
         key = (subscription.channel, "subscribed")
-        self._waiting.pop(key, None)
-        self._waiting[key] = subscription
+        self.waiting.pop(key, None)
+        self.waiting[key] = subscription
 
     def _queue(self, feed: Feed, item: Item) -> None:
         # a tuple and a text are never equal: a key of a sender is none of ours
         key = (feed.name, ("key", item.conflate) if item.conflate else item.place)
-        if key in self._waiting:
+        if key in self.waiting:
             self._counts.conflated += 1
             self._forget(key)
-        self._waiting[key] = item
+        self.waiting[key] = item
         self._messages += 1
         self.bytes += len(item.body) + _ITEM_BYTES
         feed.at = item.place
         self._counts.queued += 1
 
     def _forget(self, key: tuple[str, object]) -> None:
-        gone = self._waiting.pop(key)
+        gone = self.waiting.pop(key)
         if isinstance(gone, Item):
             self._messages -= 1
             self.bytes -= len(gone.body) + _ITEM_BYTES
@@ -189,12 +185,12 @@ class Listener:
 
     def take(self) -> str | None:
         """Return the next frame: as many as there are of one sort."""
-        if not self._waiting:
+        if not self.waiting:
             return None
         run = self._run()
         for key in run:
             self._forget(key)
-        if self.late and not self._waiting:
+        if self.late and not self.waiting:
             self.drained(self)
         first = next(iter(run.values()))
         if isinstance(first, str):
@@ -208,7 +204,7 @@ class Listener:
     def _run(self) -> dict[tuple[str, object], Item | Subscription | str]:
         run: dict[tuple[str, object], Item | Subscription | str] = {}
         size = 0
-        for key, one in self._waiting.items():
+        for key, one in self.waiting.items():
             if run:
                 first = next(iter(run.values()))
                 if isinstance(first, str) or type(one) is not type(first):

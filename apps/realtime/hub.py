@@ -351,7 +351,7 @@ class Hub:
         frames, mail = session.frames, client.mail
         if frames:
             frame = frames.popleft()
-        elif mail is not None and mail.waits:
+        elif mail is not None and mail.waiting:
             frame = self._in_turns(session, mail, at)
         else:
             frame = self._changes(session, at)
@@ -362,8 +362,9 @@ class Hub:
         if client.load_when_read and not frames:
             client.load_when_read = False
             self.load(client)
-        waits = frames or (mail is not None and mail.waits)
-        return bool(waits or (session.pending and session.phase is Phase.LIVE))
+        if frames or (mail is not None and mail.waiting):
+            return True
+        return bool(session.pending) and session.phase is Phase.LIVE
 
     def _wait_longer(self, client: Client, now: float) -> bool:
         """Return whether a client that still takes its last frame is waited for."""

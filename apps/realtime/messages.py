@@ -291,7 +291,7 @@ class Messages:
             while self._late and len(reads) < _READS:
                 listener = next(iter(self._late))
                 del self._late[listener]
-                if not listener.waits:
+                if not listener.waiting:
                     reads += [(listener, feed) for feed in self._readable(listener)]
             if not reads:
                 return
@@ -329,7 +329,7 @@ class Messages:
             log.exception("messages.undecodable", feed=feed.name)
             items, feed.at = [], (0, 0)
         listener.read(feed.name, *place, items, more=len(entries) == CHUNK)
-        if listener.waits:
+        if listener.waiting:
             self._hub.touch(listener.client)
         elif listener.late:
             self._want(listener)

@@ -45,7 +45,7 @@ def item(place: int, data: Any = None, conflate: str = "") -> Item:
 def frames(one: Listener) -> list[dict[str, Any]]:
     """Everything that waits, as frames."""
     found: list[dict[str, Any]] = []
-    while one.waits:
+    while one.waiting:
         text = one.take()
         assert text is not None
         found.append(json.loads(text))

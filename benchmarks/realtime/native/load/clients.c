@@ -92,6 +92,10 @@ void client_send(int number, const char *text) {
   if (write(clients[number].fd, frame, head + length) < 0) failed_count++;
 }
 
+static void answer_ping(int number, uint8_t *data, size_t length) {
+  if (memmem(data, length, "\"type\":\"ping\"", 13)) client_send(number, "{\"v\":1,\"type\":\"pong\"}");
+}
+
 static void take_message(int number, uint8_t *data, size_t length) {
   Client *client = &clients[number];
   if (client->state == GREETING) {
@@ -101,6 +105,8 @@ static void take_message(int number, uint8_t *data, size_t length) {
     } else if (memmem(data, length, script.ready, strlen(script.ready))) {
       client->state = READY;
       ready_count++;
+    } else {
+      answer_ping(number, data, length);
     }
     return;
   }
@@ -117,7 +123,7 @@ static void take_message(int number, uint8_t *data, size_t length) {
     found = 1;
   }
   frames += (uint64_t)found;
-  if (!found && memmem(data, length, "\"type\":\"ping\"", 13)) client_send(number, "{\"v\":1,\"type\":\"pong\"}");
+  if (!found) answer_ping(number, data, length);
 }
 
 static void take_close(Client *client, uint8_t *data, size_t length) {

@@ -48,8 +48,9 @@ static void connect_clients(int first, int count, int at_once) {
   }
   double seconds = (double)(now_ns() - begun) / 1e9;
   cpu_read(&to);
-  printf("{\"ready\":%d,\"open\":%d,\"failed\":%d,\"closed\":%d,\"told_to_return\":%d,\"seconds\":%.3f,", ready_count,
-         open_count, failed_count - failed, closed_count - closed, told_to_return - told, seconds);
+  printf("{\"ready\":%d,\"open\":%d,\"failed\":%d,\"closed\":%d,\"told_to_return\":%d,\"last_close\":%d,\"seconds\":%.3f,", ready_count,
+         open_count, failed_count - failed, closed_count - closed, told_to_return - told,
+         last_close_code, seconds);
   cpu_print(&from, &to, seconds);
   printf("}\n");
 }
