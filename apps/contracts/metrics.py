@@ -88,7 +88,7 @@ FAN_OUT: Final = _ratio("FanOut", "sessions of this gateway per change that reac
 PUBLISHES: Final = _rate("PublishesPerSecond", "messages published to the bus")
 BUS_LAG: Final = _values("PubSubLag", "from a processor's publish to the gateway's receipt")
 DELIVERY: Final = _values(
-    "EventToDelivery", "from a change's commit to the socket of a client that sees it; one frame in eight"
+    "EventToDelivery", "from a change's commit to the socket of a client that sees it; sampled"
 )
 SKIPPED: Final = _rate("SkippedPerSecond", "flushes left out: the client's last frame is still being sent")
 FOREIGN: Final = _rate(

@@ -29,7 +29,7 @@ POLL_SECONDS: Final = 0.005
 #: Clients flushed before the loop may do something else.
 _BATCH: Final = 256
 #: Of the frames of a tick the first and every so many more tell how old their changes are.
-_SAMPLED: Final = 8
+_SAMPLED: Final = 16
 
 
 @dataclass(slots=True)
@@ -116,7 +116,6 @@ class Hub:
         self._free: deque[tuple[float, int]] = deque()
         self._detached: dict[str, Client] = {}
         self._dirty: list[Client] = []
-        self._until_sampled = 0
         self._wake = asyncio.Event()
 
     @property
@@ -328,14 +327,32 @@ class Hub:
         self._wake.clear()
         at = time.time_ns() // 1_000_000
         now = time.monotonic()
-        self._until_sampled = 0
         for start in range(0, len(dirty), _BATCH):
             if start:
                 await asyncio.sleep(0)
-            for client in dirty[start : start + _BATCH]:
+            batch = dirty[start : start + _BATCH]
+            self._sample(batch[::_SAMPLED])
+            for client in batch:
                 client.dirty = False
                 if self._flush_one(client, at, now):
                     self.touch(client)
+
+    def _sample(self, clients: Sequence[Client]) -> None:
+        """Note how old the changes are that leave now; beside the loop over all, so that it costs the few."""
+        now = time.time_ns() // 1_000_000
+        for client in clients:
+            session, sending = client.session, client.sending
+            free = sending is None or sending.done()
+            if (
+                session.pending
+                and free
+                and not session.frames
+                and client.send
+                and session.phase is Phase.LIVE
+            ):
+                changed_at = next(iter(session.pending.values())).changed_at
+                if changed_at:
+                    self.delivery.note(now - changed_at)
 
     def _flush_one(self, client: Client, at: int, now: float) -> bool:
         """Return whether the client must be looked at again although nothing new happens."""
@@ -384,12 +401,6 @@ class Hub:
     def _changes(self, session: Session, at: int) -> str | None:
         if not session.pending or session.phase is not Phase.LIVE:
             return None
-        self._until_sampled -= 1
-        if self._until_sampled < 0:
-            self._until_sampled = _SAMPLED - 1
-            changed_at = next(iter(session.pending.values())).changed_at
-            if changed_at:
-                self.delivery.note(at - changed_at)
         return session.take_delta(at)
 
     def _close_stalled(self, client: Client) -> None:
