@@ -9,6 +9,7 @@ import pytest
 
 from apps.contracts import metrics
 from apps.contracts.metrics import SERVICES, Kind
+from components.realtime import reference
 from components.realtime.config import ThresholdsConfig
 from tests.components.support import MODES
 from tests.components.test_realtime import DEV, PROD, build
@@ -99,3 +100,20 @@ def test_alarms_read_the_catalogue_and_reach_the_topic() -> None:
         assert ("statistic" in inputs) is (metric.kind is not Kind.VALUES), name
     for each in program.of("MetricAlarm"):
         assert any("sns/topic:Topic" in urn for urn in each.depends("alarmActions")), each.name
+
+
+def test_the_page_of_metrics_is_current() -> None:
+    """The table that operators read is of this catalogue: `make schema` was run."""
+    page = reference.PATH.read_text(encoding="utf-8")
+    assert page == reference.rendered()
+    for listed in SERVICES.values():
+        assert all(f"`{metric.name}`" in page for metric in listed)
+
+
+def test_every_alarm_has_its_page() -> None:
+    """Whoever is woken finds a section of the alarm's name in the guide that the alarm points to."""
+    guide = (reference.PATH.parents[1] / "guides" / "realtime-operations.md").read_text(encoding="utf-8")
+    for each in build().of("MetricAlarm"):
+        if each.inputs["namespace"] == metrics.NAMESPACE:
+            assert "docs/guides/realtime-operations.md" in each.inputs["alarmDescription"]
+            assert f"### {each.name}\n" in guide
