@@ -25,7 +25,7 @@ def rendered() -> str:
         "",
         "Generated from `apps/contracts/metrics.py` by `make schema`; do not edit.",
         "",
-        f"CloudWatch namespace `{NAMESPACE}`, dimensions `{'` and `'.join(DIMENSIONS)}` (the service's name).",
+        f"CloudWatch namespace `{NAMESPACE}`, dimensions `{'` and `'.join(DIMENSIONS)}` (its name).",
         "One line a minute and task; the statistic is the one that the dashboard shows.",
         "A figure that nothing happened to is absent, not zero.",
         "",
