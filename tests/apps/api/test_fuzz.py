@@ -36,7 +36,9 @@ async def test_the_api_does_what_its_document_says(
         write_burst=100_000_000,
         message_burst=1_000_000,
     )
-    scopes = "entities:read entities:write filters:read filters:write messages:write messages:admin figures:read"
+    scopes = (
+        "entities:read entities:write filters:read filters:write messages:write messages:admin figures:read"
+    )
     token = issuer.token("ann", scopes, ["pilots"])
     base = f"http://127.0.0.1:{port}"
     async with process(environment) as (running, lines), httpx.AsyncClient(base_url=base) as client:
