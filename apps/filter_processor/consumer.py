@@ -161,8 +161,7 @@ class Consumer:
         else:
             async for changes in self._store.since(self._newest - self._catch_up_ms):
                 await self._publisher.room()
-                for change in changes:
-                    self._apply(change)
+                self._apply(changes)
                 count += len(changes)
         self._state, self._place = state, state.last
         log.info(
@@ -186,11 +185,13 @@ class Consumer:
                 # before the place moves on: what was trimmed unread shows only against the place we read from
                 await self._check()
             read_at = time.monotonic()
-            for number, (entry, fields) in enumerate(entries, start=1):
-                self._entry(entry, fields)
-                if number % _AT_ONCE == 0:
+            for start in range(0, len(entries), _AT_ONCE):
+                if start:
                     # viewports and heartbeats come in between
                     await asyncio.sleep(0)
+                part = entries[start : start + _AT_ONCE]
+                self._apply([change for entry in part if (change := self._decoded(*entry)) is not None])
+                self._place = part[-1][0].decode()
             if len(entries) < self._batch:
                 # what comes meanwhile is read at once: a read costs more than to match what it brings
                 await asyncio.sleep(max(0.0, read_at + self._tick - time.monotonic()))
@@ -219,30 +220,28 @@ class Consumer:
             int(info["length"]),
         )
 
-    def _entry(self, entry: bytes, fields: dict[bytes, bytes]) -> None:
-        self._place = entry.decode()
+    def _decoded(self, entry: bytes, fields: dict[bytes, bytes]) -> entities.EntityChanged | None:
         try:
-            change = entities.decode(fields[ENTITY_FIELD])
+            return entities.decode(fields[ENTITY_FIELD])
         except (msgspec.MsgspecError, KeyError):
             self.undecodable += 1
-            log.exception("consumer.undecodable", entry=self._place)
-            return
-        self._apply(change)
+            log.exception("consumer.undecodable", entry=entry.decode())
+            return None
 
-    def _apply(self, change: entities.EntityChanged) -> None:
-        self._newest = max(self._newest, change.changed_at)
-        messages = 0
-        for gateway, item in self._engine.apply(change, now_ms()):
-            self._publisher.add(gateway, item)
-            messages += 1
-        log.debug(
-            "change.matched",
-            entity=change.id,
-            version=change.version,
-            messages=messages,
-            traceparent=change.trace.traceparent,
-            correlation_id=change.trace.correlation_id,
-        )
+    def _apply(self, changes: list[entities.EntityChanged]) -> None:
+        told = self._engine.apply_all(changes, now_ms())
+        for change, items in zip(changes, told, strict=True):
+            self._newest = max(self._newest, change.changed_at)
+            for gateway, item in items:
+                self._publisher.add(gateway, item)
+            log.debug(
+                "change.matched",
+                entity=change.id,
+                version=change.version,
+                messages=len(items),
+                traceparent=change.trace.traceparent,
+                correlation_id=change.trace.correlation_id,
+            )
 
 
 def _entries(answer: Any) -> list[tuple[bytes, dict[bytes, bytes]]]:

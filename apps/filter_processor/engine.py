@@ -8,17 +8,21 @@ changes it waits once, and what is delivered is what is true then.
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
 
 from apps.contracts import entities, protocol
 from apps.contracts.bus import Item
+from apps.contracts.entities import EntityChanged
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
-    from apps.contracts.entities import EntityChanged
+    from apps.filter_processor.gateways import Hit
     from apps.filter_processor.matcher import Matcher
+
+#: Seen by nobody, before and after.
+_NOTHING: Final = EntityChanged("", 0, "", 0.0, 0.0, 0, deleted=True)
 
 
 @dataclass(slots=True)
@@ -65,22 +69,32 @@ class Engine:
         if known is None or known.version < change.version:
             self._keep(change)
 
-    def apply(self, change: EntityChanged, now: float) -> Iterator[tuple[str, Item]]:
-        """Take a change and yield what each gateway must be told."""
-        known = self._known(change.id)
-        if known is not None and known.version == change.version:
-            self.counts.duplicates += 1
-            return
-        if known is not None and known.version > change.version:
-            # a snapshot may have shown this older state, which we did not know when the newer one came
-            self.counts.stale += 1
-            for gateway, item in self._deliver(change, known, now):
-                if item.removed:
-                    yield gateway, item
-            return
-        self._keep(change)
-        self.counts.applied += 1
-        yield from self._deliver(known, change, now, self._max_affected)
+    def apply(self, change: EntityChanged, now: float) -> list[tuple[str, Item]]:
+        """Take a change and return what each gateway must be told."""
+        return self.apply_all([change], now)[0]
+
+    def apply_all(self, changes: Sequence[EntityChanged], now: float) -> list[list[tuple[str, Item]]]:
+        """Take changes in order and return, for each, what each gateway must be told."""
+        # before and after, and whether `before` is what came, too late
+        steps: list[tuple[EntityChanged | None, EntityChanged, bool]] = []
+        for change in changes:
+            known = self._known(change.id)
+            if known is None or known.version < change.version:
+                self._keep(change)
+                self.counts.applied += 1
+                steps.append((known, change, False))
+            elif known.version > change.version:
+                # a snapshot may have shown this older state, which we did not know when the newer one came
+                self.counts.stale += 1
+                steps.append((change, known, True))
+            else:
+                self.counts.duplicates += 1
+                steps.append((None, _NOTHING, False))
+        matched = self.matcher.match_all([(before, after) for before, after, _ in steps], now)
+        return [
+            list(self._deliver(after, [replace(hit, shown=b"") for hit in hits] if late else hits, not late))
+            for (_, after, late), hits in zip(steps, matched, strict=True)
+        ]
 
     def release(self, now: float) -> Iterator[tuple[str, Item]]:
         """Yield the newest version of the entity that has waited longest, for everyone who sees it."""
@@ -92,17 +106,15 @@ class Engine:
         data = self._states.get(entity_id)
         if data is not None:
             self.counts.released += 1
-            yield from self._deliver(None, entities.decode(data), now)
+            newest = entities.decode(data)
+            yield from self._deliver(newest, self.matcher.match(None, newest, now), False)
 
-    def _deliver(
-        self, before: EntityChanged | None, after: EntityChanged, now: float, cap: int = 0
-    ) -> Iterator[tuple[str, Item]]:
+    def _deliver(self, after: EntityChanged, hits: list[Hit], capped: bool) -> Iterator[tuple[str, Item]]:
         shown: bytes | None = None
         gone: bytes | None = None
-        hits = self.matcher.match(before, after, now)
         put_off = False
-        if cap:
-            put_off = sum([len(hit.shown) for hit in hits]) > 4 * cap
+        if capped:
+            put_off = sum([len(hit.shown) for hit in hits]) > 4 * self._max_affected
             if put_off:
                 self.counts.conflated += 1
                 self._waiting.setdefault(after.id)

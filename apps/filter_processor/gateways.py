@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     Addresses = npt.NDArray[np.uint64]
 
 _SLOT_BITS: Final = 32
+#: Above them stands the number of the change that an address is matched by.
+CHANGE_BITS: Final = 48
+_GATEWAYS: Final = 1 << (CHANGE_BITS - _SLOT_BITS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +37,6 @@ class Gateways:
         self._names: list[str] = []  # "" is a number nobody uses
         self._rows: list[int] = []
         self._number: dict[str, int] = {}
-        self._ends: Addresses = np.empty(0, np.uint64)
 
     def __len__(self) -> int:
         return len(self._number)
@@ -55,7 +57,6 @@ class Gateways:
             number = len(self._names)
             self._names.append(gateway)
             self._rows.append(0)
-            self._ends = np.arange(1, number + 2, dtype=np.uint64) << np.uint64(_SLOT_BITS)
         self._number[gateway] = number
         return number
 
@@ -67,21 +68,25 @@ class Gateways:
             del self._number[self._names[number]]
             self._names[number] = ""
 
-    def hits(self, shown: Addresses, gone: Addresses) -> list[Hit]:
-        """Divide addresses by gateway; both arrays are sorted in place."""
-        if not gone.size:
-            return [Hit(gateway, slots, b"") for gateway, slots in self._divided(shown)]
-        lost = dict(self._divided(gone))
-        hits = [Hit(gateway, slots, lost.pop(gateway, b"")) for gateway, slots in self._divided(shown)]
-        return hits + [Hit(gateway, b"", slots) for gateway, slots in lost.items()]
+    def hits(self, shown: Addresses, gone: Addresses, changes: int) -> list[list[Hit]]:
+        """Divide addresses, above them the numbers of their changes, by both; they are sorted in place."""
+        found: list[list[Hit]] = [[] for _ in range(changes)]
+        lost = {(change, gateway): slots for change, gateway, slots in self._divided(gone)}
+        for change, gateway, slots in self._divided(shown):
+            found[change].append(Hit(gateway, slots, lost.pop((change, gateway), b"")))
+        for (change, gateway), slots in lost.items():
+            found[change].append(Hit(gateway, b"", slots))
+        return found
 
-    def _divided(self, addresses: Addresses) -> Iterator[tuple[str, bytes]]:
+    def _divided(self, addresses: Addresses) -> Iterator[tuple[int, str, bytes]]:
         if not addresses.size:
             return
         addresses.sort()
         slots = addresses.astype("<u4").tobytes()
-        begin = 0
-        for name, end in zip(self._names, addresses.searchsorted(self._ends).tolist(), strict=True):
-            if end > begin:
-                yield name, slots[4 * begin : 4 * end]
-                begin = end
+        heads = addresses >> np.uint64(_SLOT_BITS)
+        starts = [0, *((heads[1:] != heads[:-1]).nonzero()[0] + 1).tolist()]
+        for head, begin, end in zip(
+            heads.take(starts).tolist(), starts, [*starts[1:], len(heads)], strict=True
+        ):
+            change, number = divmod(head, _GATEWAYS)
+            yield change, self._names[number], slots[4 * begin : 4 * end]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass
-from itertools import zip_longest
+from itertools import accumulate, pairwise, zip_longest
 from math import inf
 from typing import TYPE_CHECKING, Final
 
@@ -13,8 +13,8 @@ import numpy as np
 from apps.contracts.access import may_see
 from apps.contracts.bus import shard_of
 from apps.contracts.filters import matches_any
-from apps.contracts.views import KindRules, boxes
-from apps.filter_processor.gateways import Gateways
+from apps.contracts.views import KindRule, KindRules, boxes
+from apps.filter_processor.gateways import CHANGE_BITS, Gateways
 from apps.filter_processor.geometry import edges_around
 from apps.filter_processor.index import Grid, Scan
 
@@ -42,6 +42,9 @@ _GIVE_UP: Final = 0.8
 #: Four flags in a row, all set.
 _ALL_FOUR: Final = np.uint32(0x01010101)
 _NOBODY: Final = np.empty(0, np.intp)
+#: No edge is as large.
+_OUTSIDE: Final = (inf, inf, inf, inf)
+_NO_RULE: Final = KindRule(0.0, 0)
 
 
 @dataclass(slots=True)
@@ -240,53 +243,77 @@ class Matcher:
 
     def match(self, before: EntityChanged | None, after: EntityChanged | None, now: float) -> list[Hit]:
         """Return who sees `after`, and who saw `before` and does not see `after`; None stands for absent."""
-        old = before if before is not None and not before.deleted else None
-        new = after if after is not None and not after.deleted else None
-        states = [state for state in (old, new) if state is not None]
-        if not states:
-            return []
-        rows = (self._grid or self._scan).near([(state.lat, state.lon) for state in states])
+        return self.match_all([(before, after)], now)[0]
+
+    def match_all(
+        self, changes: Sequence[tuple[EntityChanged | None, EntityChanged | None]], now: float
+    ) -> list[list[Hit]]:
+        """Match up to 65,535 changes: each looks for its rows, then all are decided in a few steps."""
+        old = [_present(before) for before, _ in changes]
+        new = [_present(after) for _, after in changes]
+        near = (self._grid or self._scan).near
+        found = [
+            near([(state.lat, state.lon) for state in states if state is not None])
+            if any(states)
+            else _NOBODY
+            for states in zip(old, new, strict=True)
+        ]
+        rows: Rows = np.concatenate(found)
         if not rows.size:
-            return []
-        sees = self._inside(states, rows)
-        for state, flags in zip(states, sees, strict=True):
-            self._decide(state, rows, flags, now)
-        shown = rows[sees[-1]] if new is not None else _NOBODY
-        gone = _NOBODY
-        if old is not None:
-            gone = rows[sees[0] > sees[1] if new is not None else sees[0]]
-            if gone.size:
-                gone = self._without_halves(shown, gone)
-        return self._gateways.hits(self._address.take(shown), self._address.take(gone))
+            return [[] for _ in changes]
+        candidates = _Candidates(rows, found)
+        now_seen = self._sees(new, candidates, now)
+        shown = now_seen.nonzero()[0]
+        gone = (self._sees(old, candidates, now) > now_seen).nonzero()[0]
+        if gone.size and self._split.take(rows.take(gone)).any():
+            gone = self._without_halves(candidates, shown, gone)
+        addresses = candidates.change << np.uint64(CHANGE_BITS) | self._address.take(rows)
+        return self._gateways.hits(addresses.take(shown), addresses.take(gone), len(changes))
 
-    def _inside(self, states: list[EntityChanged], rows: Rows) -> Sequence[Flags]:
-        """Decide in double precision, per state and row, whether the box holds the point."""
-        margins = [self._rules.of(state.kind).margin for state in states]
-        if margins[0] != margins[-1]:
-            return [self._inside([state], rows)[0] for state in states]
-        points = np.array([(-state.lat, -state.lon, state.lat, state.lon) for state in states])
-        edges = self._exact[margins[0]].take(rows, axis=0)
-        inside = edges >= points[:, None]
-        return inside.view(np.uint32)[..., 0] == _ALL_FOUR
-
-    def _decide(self, state: EntityChanged, rows: Rows, sees: Flags, now: float) -> None:
-        """Take away those whose zoom, expiry, kinds, access or filters exclude the state."""
-        rule = self._rules.of(state.kind)
-        if rule.min_zoom > 0:
-            sees &= self._zoom.take(rows) >= rule.min_zoom
+    def _sees(self, states: Sequence[EntityChanged | None], candidates: _Candidates, now: float) -> Flags:
+        """Decide exactly, per candidate: box in double precision, zoom, expiry, kind, access, filters."""
+        if not any(states):
+            return np.zeros(len(candidates.rows), np.bool_)
+        rows, which = candidates.rows, candidates.which
+        rules = [_NO_RULE if state is None else self._rules.of(state.kind) for state in states]
+        points = np.array(
+            [
+                _OUTSIDE if state is None else (-state.lat, -state.lon, state.lat, state.lon)
+                for state in states
+            ]
+        )
+        inside = self._edges(rules, candidates) >= points.take(which, axis=0)
+        sees = inside.view(np.uint32)[:, 0] == _ALL_FOUR
+        if any(rule.min_zoom for rule in rules):
+            sees &= self._zoom.take(rows) >= np.array([rule.min_zoom for rule in rules]).take(which)
         if now >= self._first_expiry:
             sees &= self._expires.take(rows) > now
         if self._with_kinds:
-            sees &= (self._kinds.take(rows) & np.uint64(1 << self._bit(state.kind))) != 0
+            bits = [0 if state is None else 1 << self._bit(state.kind) for state in states]
+            sees &= (self._kinds.take(rows) & np.array(bits, np.uint64).take(which)) != 0
+        for state, part in zip(states, candidates.parts, strict=True):
+            if state is not None and (self._with_checks or state.access.rule != "public"):
+                self._decide(state, rows[part], sees[part])
+        return sees
+
+    def _edges(self, rules: Sequence[KindRule], candidates: _Candidates) -> npt.NDArray[np.float64]:
+        if len(self._exact) == 1:
+            if candidates.edges is None:
+                candidates.edges = self._exact[0].take(candidates.rows, axis=0)
+            return candidates.edges
+        margins = np.array([rule.margin for rule in rules]).take(candidates.which)
+        edges = np.empty((len(candidates.rows), 4))
+        for margin, exact in enumerate(self._exact):
+            here = margins == margin
+            edges[here] = exact.take(candidates.rows[here], axis=0)
+        return edges
+
+    def _decide(self, state: EntityChanged, rows: Rows, sees: Flags) -> None:
+        """Take away those whose access or filters exclude the state."""
         if state.access.rule == "owner":
             owner = np.uint32(zlib.crc32(state.access.owner.encode()))
             sees &= (self._user.take(rows) == owner) | self._everything.take(rows)
-        if state.access.rule != "public":
-            one_by_one = sees
-        elif self._with_checks:
-            one_by_one = sees & self._checked.take(rows)
-        else:
-            return
+        one_by_one = sees if state.access.rule != "public" else sees & self._checked.take(rows)
         for index in one_by_one.nonzero()[0].tolist():
             sees[index] = self._allows(state, int(rows[index]))
 
@@ -301,12 +328,32 @@ class Matcher:
             return False
         return matches_any(wanted.filters, state.kind, state.attributes)
 
-    def _without_halves(self, shown: Rows, lost: Rows) -> Rows:
+    def _without_halves(self, candidates: _Candidates, shown: Rows, gone: Rows) -> Rows:
         """Across the antimeridian an entity may leave one half of a viewport for its other half."""
-        if not self._split[lost].any():
-            return lost
-        seeing = {id(self._owner[int(row)]) for row in shown[self._split[shown]]}
-        return np.array([row for row in lost if id(self._owner[int(row)]) not in seeing], np.intp)
+        which, rows = candidates.which, candidates.rows
+        seeing = {(int(which[at]), id(self._owner[int(rows[at])])) for at in shown if self._split[rows[at]]}
+        left = [at for at in gone if (int(which[at]), id(self._owner[int(rows[at])])) not in seeing]
+        return np.array(left, np.intp)
+
+
+class _Candidates:
+    """The rows that several changes may concern, one change after the other."""
+
+    __slots__ = ("change", "edges", "parts", "rows", "which")
+
+    def __init__(self, rows: Rows, found: Sequence[Rows]) -> None:
+        self.rows = rows
+        sizes = [len(each) for each in found]
+        #: For each row the number of its change.
+        self.which = np.arange(len(found)).repeat(sizes)
+        self.change = self.which.astype(np.uint64)
+        ends = list(accumulate(sizes, initial=0))
+        self.parts = [slice(begin, end) for begin, end in pairwise(ends)]
+        self.edges: npt.NDArray[np.float64] | None = None
+
+
+def _present(state: EntityChanged | None) -> EntityChanged | None:
+    return state if state is not None and not state.deleted else None
 
 
 def _same(one: Registration, other: Registration) -> bool:

@@ -204,6 +204,21 @@ def test_scan_and_grid_agree_with_the_oracle_whatever_happens(history, rules):
     assert grid._grid is None or rows <= grid._grid.entries <= 4 * rows
 
 
+@settings(max_examples=100, deadline=None)
+@given(
+    wanted=st.lists(viewports(), max_size=8),
+    pairs=st.lists(st.tuples(st.none() | states(1), st.none() | states(2)), max_size=6),
+    rules=RULES,
+)
+def test_many_changes_at_once_are_matched_as_one_by_one(wanted, pairs, rules):
+    """What changes share in a batch changes nothing for any of them."""
+    subject = Matcher(rules)
+    for n, view in enumerate(wanted):
+        subject.put(registration(f"s{n}", n, n + 1, **view), 0.0)
+    together = subject.match_all(pairs, 1.0) if pairs else []
+    assert [slots(hits) for hits in together] == [slots(subject.match(*pair, 1.0)) for pair in pairs]
+
+
 def test_cells_are_built_and_given_up_with_the_number_of_rows():
     """Above the threshold cells are built from what is there, and given up well below it, not at once."""
     subject = Matcher(grid_rows=10)
