@@ -192,7 +192,7 @@ async def whole(
     feeding = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "benchmarks.realtime.matching_feed", *arguments
     )
-    while not engine.counts.applied:  # noqa: ASYNC110  # the engine has no event, and this is the benchmark
+    while not engine.counts.applied and not any(one.done() for one in running):  # noqa: ASYNC110  # the engine has no event, and this is the benchmark
         await asyncio.sleep(0.01)
     ours, theirs, applied = time.process_time(), cpu_seconds(server), engine.counts.applied
     delivered = engine.counts.deliveries
@@ -223,10 +223,12 @@ def beside(count: int, rounds: int, seconds: float) -> None:
                 old = None
                 print(f"old design: {missing}")
             for rate, (ours, theirs, matched) in found.items():
-                line = f"{count:9,} {rate:6,} {matched:8.1f} {ours:9.1f} {theirs:7.1f} {ours * rate / 1e4:6.1f} %"
+                line = f"{count:9,} {rate:6,} {matched:8.1f} {ours:9.1f} {theirs:7.1f}"
+                line += f" {ours * rate / 1e4:6.1f} %"
                 if old is not None:
                     ratios[rate].append(old.both / (ours + theirs))
-                    line += f" {old.processor:9,.0f} {old.valkey:8,.0f} {old.candidates:10,.0f} {old.matched:8.1f}"
+                    line += f" {old.processor:9,.0f} {old.valkey:8,.0f}"
+                    line += f" {old.candidates:10,.0f} {old.matched:8.1f}"
                     line += f" {old.processor / ours:7.0f} {ratios[rate][-1]:7.0f}"
                 print(line, flush=True)
     for rate, each_ratio in ratios.items():

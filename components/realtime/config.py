@@ -121,7 +121,7 @@ class WebsocketConfig(ScaledConfig):
 class FilterProcessorConfig(ScaledConfig):
     """The matcher: scales on CPU and on processed updates per second.
 
-    One viewport costs about 1.6 KB in the processor that holds its shard, one entity about 0.5 KB in each.
+    One viewport costs about 1.2 KB in the processor that holds its shard, one entity about 0.5 KB in each.
     """
 
     updates_per_second: int = Field(
