@@ -114,7 +114,7 @@ class Consumer:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Follow the stream until told to stop."""
-        following = asyncio.create_task(self._follow_for_ever())
+        following = asyncio.create_task(self._follow_for_ever(stop))
         stopping = asyncio.create_task(stop.wait())
         await asyncio.wait((following, stopping), return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
@@ -123,16 +123,16 @@ class Consumer:
         if isinstance(result, Exception):
             raise result
 
-    async def _follow_for_ever(self) -> None:
+    async def _follow_for_ever(self, stop: asyncio.Event) -> None:
         attempt = 0
         lost = True
-        while True:
+        while not stop.is_set():
             try:
                 if lost:
                     await self._close_gap()
                     lost = False
                 attempt = 0
-                await self._follow()
+                await self._follow(stop)
             except GapError as gap:
                 self.gaps += 1
                 lost = True
@@ -174,8 +174,9 @@ class Consumer:
             self.restate()
         self.loaded.set()
 
-    async def _follow(self) -> None:
-        while True:
+    async def _follow(self, stop: asyncio.Event) -> None:
+        # a cancelled read of redis-py may end as if it were not (seen under load): the event is asked too
+        while not stop.is_set():
             await self._publisher.room()
             answer = await self._redis.xread(
                 {ENTITY_STREAM: self._place}, count=self._batch, block=BLOCK_MILLISECONDS
