@@ -231,6 +231,25 @@ async def test_a_killed_gateway_is_restarted_and_its_clients_come_back(stack: Cl
     assert "survivor" in viewer.seen
 
 
+@pytest.mark.timeout(90)
+async def test_the_figures_of_all_services_are_live(people) -> None:
+    """Through the front, each service of the stack says how it is, and a change's way to a client has a time."""
+    ann = await people("ann")
+    await ann.look(ALPS)
+
+    async def services() -> dict[str, dict[str, Any]]:
+        await ann.put(f"measured-{time.monotonic_ns()}", 46.0, 7.0)
+        answer = await ann.call("GET", "/v1/figures")
+        return {each["service"]: each["spreads"] for each in answer["processes"]}
+
+    end = time.monotonic() + 60
+    wanted = {"api", "websocket", "filter-processor"}
+    while (found := await services()).keys() != wanted or "EventToDelivery" not in found["websocket"]:
+        assert time.monotonic() < end, found
+        await asyncio.sleep(0.3)
+    assert 0 <= found["websocket"]["EventToDelivery"]["p99"] < 20_000
+
+
 async def test_a_forged_token_gets_nothing(people) -> None:
     """A token signed by another key: 401 from the API, close code 4401 from the gateway."""
     mallory = await people("mallory")
