@@ -5,14 +5,26 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
+from policies.example import Example
+from policies.frameworks import NONE, Frameworks
 from policies.graph import Graph, Node
 from policies.reader import UndecidedError
 from policies.settings import Settings
 
 Severity = Literal["low", "medium", "high", "critical"]
-Family = Literal["private-network", "encryption", "budget"]
+Family = Literal["private-network", "encryption", "identity", "data-protection", "observability", "budget"]
+FAMILIES: Final[tuple[Family, ...]] = (
+    "private-network",
+    "encryption",
+    "identity",
+    "data-protection",
+    "observability",
+    "budget",
+)
+# What a control says of a resource about which the program says nothing: `silent` is no verdict at all.
+Absence = Literal["fail", "pass", "undecided", "silent"]
 
 
 class Outcome(Enum):
@@ -72,11 +84,23 @@ class Control:
     family: Family
     rationale: str
     remediation: str
-    frameworks: tuple[str, ...] = ()
+    frameworks: Frameworks = NONE
     applies_to: tuple[str, ...] = ()
     waivable: bool = True
+    # stacks that violate it and stacks that keep it, the first of each for its page; `it` is what is judged
+    bad: tuple[Example, ...] = ()
+    good: tuple[Example, ...] = ()
+    absent: Absence = "fail"
+    # inputs of which it is enough that they are given: a value that is not known yet decides as well
+    presence: tuple[str, ...] = ()
+    links: tuple[str, ...] = ()  # pages beside those that the frameworks name
     one: OneResource | None = None
     whole: WholeStack | None = None
+
+    @property
+    def references(self) -> tuple[str, ...]:
+        """Where to read more."""
+        return (*self.links, *self.frameworks.pages())
 
     def judge(self, node: Node, settings: Settings) -> Iterator[Finding]:
         """The finding for one resource, if the control applies to it."""

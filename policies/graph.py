@@ -153,3 +153,7 @@ class Graph:
     def referred(self, node: Node, key: str, type_: str) -> Node | None:
         """The node of a type that `node.key` names."""
         return next((target for target in self.of_type(type_) if self.refers(node, key, target)), None)
+
+    def strays(self, type_: str, key: str) -> list[Node]:
+        """The nodes of a type whose `key` is unknown and leads nowhere here: they may be about anything."""
+        return [node for node in self.of_type(type_) if node.get(key) is UNKNOWN and not node.deps.get(key)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -19,42 +19,33 @@ from policies import waivers
 from policies.control import Control, Finding, Outcome
 from policies.controls import budget, encryption, encryption_relations, network, private_subnets
 from policies.graph import Graph, Node
-from policies.settings import SETTINGS, Settings, WaiverSettings, parse
+from policies.settings import SETTINGS, ControlSettings, Settings, WaiverSettings, parse
 from policies.waivers import Ledger
 
 NAME: Final = "slipway"
 VERSION: Final = "0.1.0"
 DESCRIPTION: Final = "Private networks, encryption and budget, proved on the graph before it exists."
 
-# Controls by the policy that runs them. Resource policies see one resource's inputs, before it is made;
-# stack policies see outputs and relations.
-_RESOURCE: Final[Mapping[str, tuple[Control, ...]]] = {
-    "network": tuple(control for control in network.CONTROLS if control.one),
-    "encryption": encryption.CONTROLS,
-}
-_STACK: Final[Mapping[str, tuple[Control, ...]]] = {
-    "private-network": (
-        *private_subnets.CONTROLS,
-        *(control for control in network.CONTROLS if control.whole),
-    ),
-    "encryption-relations": encryption_relations.CONTROLS,
-    "budget": budget.CONTROLS,
-}
+# every module of controls
+MODULES: Final = (network, private_subnets, encryption, encryption_relations, budget)
+_CONTROLS: Final[tuple[Control, ...]] = tuple(control for module in MODULES for control in module.CONTROLS)
+# The resource policy sees one resource's inputs, before it is made; stack policies see outputs and relations.
+# Few policies: for each of them the engine's side reads the stack anew.
+RESOURCES: Final = "resources"
+RELATIONS: Final = "relations"
+BUDGET: Final = "budget"
 _DESCRIPTIONS: Final[Mapping[str, str]] = {
-    "network": "Subnets, tasks and databases have no public address.",
-    "private-network": "The internet has no route to workloads; only load balancers are open to it.",
-    "encryption": "Data is encrypted at rest under a key of the stack, and in transit by TLS.",
-    "encryption-relations": "Buckets, queues, topics and databases refuse what is not encrypted.",
-    "budget": "The stack costs no more than its budget.",
+    RESOURCES: "Each resource for itself: private, encrypted, least-privileged, recoverable, observable.",
+    RELATIONS: "The stack as a whole: who reaches whom, what belongs to what, and what is not there.",
+    BUDGET: "The stack costs no more than its budget.",
     "waivers": "Waivers are in force, used and narrow.",
-    "undecided": "What could not be decided before the stack exists.",
+    "undecided": "What could not be decided before the stack exists, and what is only reported.",
 }
 
 
 def controls() -> list[Control]:
     """Every control of the pack."""
-    groups = (*_RESOURCE.values(), *_STACK.values())
-    return sorted((control for group in groups for control in group), key=lambda control: control.id)
+    return sorted(_CONTROLS, key=lambda control: control.id)
 
 
 @dataclass
@@ -63,32 +54,72 @@ class Pack:
 
     ledger: Ledger
     inputs: dict[str, Mapping[str, Any]] = field(default_factory=dict[str, Mapping[str, Any]])
+    advisory: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
+    _graph: Graph | None = None
+    _asked: set[str] = field(default_factory=set[str])
     policies: list[ResourceValidationPolicy | StackValidationPolicy] = field(
         default_factory=list[ResourceValidationPolicy | StackValidationPolicy]
     )
 
+    def graph(self, policy: str, resources: Sequence[Any]) -> Graph:
+        """The stack as a graph, made once per run: a policy that asks again begins the next."""
+        if self._graph is None or policy in self._asked:
+            self._graph = Graph.of(resources, self.inputs)
+            self._asked = set()
+        self._asked.add(policy)
+        return self._graph
 
-def build(ledger: Ledger | None = None) -> Pack:
-    """The pack's policies. Settings come from the engine, policy by policy, at each call."""
+    def report(self, findings: Iterable[Finding], settings: Settings, report: Callable[..., None]) -> None:
+        """Tell the engine what stops a deployment; the rest stays in the ledger."""
+        for finding in findings:
+            failed = finding.outcome is Outcome.FAIL
+            if not failed and not (finding.outcome is Outcome.UNDECIDED and settings.undecided == "fail"):
+                continue
+            if isinstance(settings, ControlSettings) and _selected(finding.control, settings.advisory):
+                self.advisory.add(finding.key)
+                continue
+            report(finding.text(), finding.urn or None)
+
+
+def _selected(control: Control, words: Sequence[str]) -> bool:
+    return control.id in words or control.family in words
+
+
+def _enabled(group: Sequence[Control], settings: Settings) -> Iterator[Control]:
+    off = settings.disabled if isinstance(settings, ControlSettings) else ()
+    return (control for control in group if not _selected(control, off))
+
+
+def build(ledger: Ledger | None = None, only: Iterable[Control] | None = None) -> Pack:
+    """The pack's policies, of all controls or `only` these. Settings come from the engine, at each call."""
     pack = Pack(ledger or Ledger(waivers.load()))
-    for name, group in _RESOURCE.items():
-        pack.policies.append(_resource_policy(name, group, pack))
-    for name, group in _STACK.items():
-        pack.policies.append(_stack_policy(name, _related(name, group, pack.ledger), pack))
+    group = _CONTROLS if only is None else tuple(only)
+    costs = tuple(control for control in group if control.whole and control.family == BUDGET)
+    relations = tuple(control for control in group if control.whole and control not in costs)
+    pack.policies.append(
+        _resource_policy(RESOURCES, tuple(control for control in group if control.one), pack)
+    )
+    pack.policies.append(_stack_policy(RELATIONS, _related(RELATIONS, relations, pack), pack))
+    pack.policies.append(_stack_policy(BUDGET, _related(BUDGET, costs, pack), pack))
     # last, because they speak of what the others found
     pack.policies.append(_stack_policy("waivers", _waiver_problems(pack.ledger), pack))
-    undecided = _undecided(pack.ledger)
-    pack.policies.append(_stack_policy("undecided", undecided, pack, level=EnforcementLevel.ADVISORY))
+    pack.policies.append(_stack_policy("undecided", _undecided(pack), pack, level=EnforcementLevel.ADVISORY))
     return pack
 
 
 def _resource_policy(name: str, group: Sequence[Control], pack: Pack) -> ResourceValidationPolicy:
+    anywhere = tuple(control for control in group if not control.applies_to)
+    by_type: dict[str, list[Control]] = {}
+    for control in group:
+        for type_ in control.applies_to:
+            by_type.setdefault(type_, []).append(control)
+
     def validate(args: ResourceValidationArgs, report: Callable[..., None]) -> None:
         settings = parse(name, _values(args))
         node = Node.of(args)  # pyright: ignore[reportArgumentType]  its attributes are those of a resource
         pack.inputs[node.urn] = node.props
-        for control in group:
-            _report(pack.ledger.record(name, control.judge(node, settings)), settings, report)
+        for control in _enabled((*by_type.get(node.type, ()), *anywhere), settings):
+            pack.report(pack.ledger.record(name, control.judge(node, settings)), settings, report)
 
     return ResourceValidationPolicy(
         name=name,
@@ -106,7 +137,7 @@ def _stack_policy(
     name: str, check: StackCheck, pack: Pack, *, level: EnforcementLevel = EnforcementLevel.MANDATORY
 ) -> StackValidationPolicy:
     def validate(args: StackValidationArgs, report: Callable[..., None]) -> None:
-        check(Graph.of(args.resources, pack.inputs), parse(name, _values(args)), report)
+        check(pack.graph(name, args.resources), parse(name, _values(args)), report)
 
     return StackValidationPolicy(
         name=name,
@@ -117,19 +148,12 @@ def _stack_policy(
     )
 
 
-def _related(name: str, group: Sequence[Control], ledger: Ledger) -> StackCheck:
+def _related(name: str, group: Sequence[Control], pack: Pack) -> StackCheck:
     def check(graph: Graph, settings: Settings, report: Callable[..., None]) -> None:
-        for control in group:
-            _report(ledger.record(name, control.relate(graph, settings)), settings, report)
+        for control in _enabled(group, settings):
+            pack.report(pack.ledger.record(name, control.relate(graph, settings)), settings, report)
 
     return check
-
-
-def _report(findings: Iterable[Finding], settings: Settings, report: Callable[..., None]) -> None:
-    for finding in findings:
-        failed = finding.outcome is Outcome.FAIL
-        if failed or (finding.outcome is Outcome.UNDECIDED and settings.undecided == "fail"):
-            report(finding.text(), finding.urn or None)
 
 
 def _waiver_problems(ledger: Ledger) -> StackCheck:
@@ -141,12 +165,13 @@ def _waiver_problems(ledger: Ledger) -> StackCheck:
     return check
 
 
-def _undecided(ledger: Ledger) -> StackCheck:
-    """A line per undecided verdict, whatever its own policy makes of it."""
+def _undecided(pack: Pack) -> StackCheck:
+    """A line per undecided verdict, whatever its own policy makes of it, and per one that stops nothing."""
 
     def check(_graph: Graph, _settings: Settings, report: Callable[..., None]) -> None:
-        for finding in ledger.findings():
-            if finding.outcome is Outcome.UNDECIDED:
+        for finding in pack.ledger.findings():
+            failed = finding.outcome is Outcome.FAIL and finding.key in pack.advisory
+            if failed or finding.outcome is Outcome.UNDECIDED:
                 report(finding.text(), finding.urn or None)
 
     return check

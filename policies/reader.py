@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 from typing import Any, Final, cast
 
@@ -45,6 +45,19 @@ def canonical(token: str) -> str:
         module, _, kind = token.rpartition(":")
         return f"{module.removesuffix('V2')}:{kind.removesuffix('V2')}"
     return token
+
+
+def _second(token: str) -> str:
+    module, _, kind = token.rpartition(":")
+    return f"{module}V2:{kind}V2" if token.startswith("aws:s3/") else token
+
+
+def _renamed(alias: str, name: str) -> Callable[[str], str]:
+    return lambda token: alias + token.removeprefix(name) if token.startswith(name) else token
+
+
+# the other way: each turns a canonical token into a synonym of it, or leaves it
+SYNONYMS: Final[tuple[Callable[[str], str], ...]] = (_second, *(_renamed(*pair) for pair in _ALIASES))
 
 
 def plain(value: Any) -> Any:

@@ -15,6 +15,8 @@ from policies.pricing import table as prices
 
 LEVELS: Final = ("advisory", "mandatory", "disabled")
 _LEVEL_KEY: Final = "enforcementLevel"
+# a control's id, or a family
+_SELECTOR: Final = r"^(SLP-[A-Z]{3}-[0-9]{3}|[a-z]+(-[a-z]+)*)$"
 
 
 class PackConfigError(Exception):
@@ -35,8 +37,23 @@ class Settings(BaseModel):
     )
 
 
-class NetworkSettings(Settings):
-    """Private network."""
+class ControlSettings(Settings):
+    """Which controls judge, and which of them only report."""
+
+    disabled: tuple[Annotated[str, Field(pattern=_SELECTOR)], ...] = Field(
+        default=(), description="controls or families that do not judge this stack"
+    )
+    advisory: tuple[Annotated[str, Field(pattern=_SELECTOR)], ...] = Field(
+        default=(), description="controls or families whose findings are reported and stop nothing"
+    )
+
+
+class ResourceSettings(ControlSettings):
+    """Controls of one resource."""
+
+
+class RelationSettings(ControlSettings):
+    """Controls of the relations of a stack."""
 
     trusted_subnets: tuple[str, ...] = Field(
         default=(), description="ids of subnets outside this stack that are known to be private"
@@ -46,11 +63,7 @@ class NetworkSettings(Settings):
     )
 
 
-class EncryptionSettings(Settings):
-    """Encryption at rest and in transit."""
-
-
-class BudgetSettings(Settings):
+class BudgetSettings(ControlSettings):
     """Budget."""
 
     max_unpriced: int = Field(default=0, ge=0, description="how many resources may have no known price")
@@ -73,10 +86,8 @@ class WaiverSettings(Settings):
 
 
 SETTINGS: Final[Mapping[str, type[Settings]]] = {
-    "network": NetworkSettings,
-    "private-network": NetworkSettings,
-    "encryption": EncryptionSettings,
-    "encryption-relations": EncryptionSettings,
+    "resources": ResourceSettings,
+    "relations": RelationSettings,
     "budget": BudgetSettings,
     "waivers": WaiverSettings,
     "undecided": Settings,

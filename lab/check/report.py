@@ -7,9 +7,8 @@ from typing import Any, Final
 
 from lab.check.judge import Report
 from lab.output import Output
-from policies.control import Control, Finding, Outcome
+from policies.control import FAMILIES, Control, Finding, Outcome
 
-_FAMILIES: Final = ("private-network", "encryption", "budget")
 _SEVERITIES: Final = ("critical", "high", "medium", "low")
 
 
@@ -29,7 +28,7 @@ def document(report: Report) -> dict[str, Any]:
                 "title": control.title,
                 "family": control.family,
                 "severity": control.severity,
-                "frameworks": list(control.frameworks),
+                "frameworks": control.frameworks.by_name(),
                 "counts": report.counts(control),
             }
             for control in report.controls
@@ -80,7 +79,7 @@ def text(report: Report, output: Output) -> str:
             "bold",
         )
     ]
-    for family in _FAMILIES:
+    for family in FAMILIES:
         lines.extend(_family(report, family, output))
     for finding in _open(report):
         lines.extend(["", *_paragraph(finding, output)])

@@ -5,9 +5,10 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterator
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final
 
 from policies.control import PASS, Outcome, Verdict, each, fail, undecided, whole
+from policies.example import Resource, example, res
 from policies.graph import Graph, Node, Values
 from policies.pricing import estimate as pricing
 from policies.pricing import table as prices
@@ -35,7 +36,7 @@ def _settings(settings: Settings) -> BudgetSettings:
 def _limit(graph: Graph) -> tuple[Node | None, float | None]:
     """The stack's monthly budget in dollars; the lowest when there are several."""
     limits = [
-        (float(budget.known("limitAmount", 0)), budget)
+        (_dollars(budget), budget)
         for budget in graph.of_type(BUDGET)
         if budget.known("budgetType", "COST") == "COST" and budget.known("timeUnit") == "MONTHLY"
     ]
@@ -43,6 +44,51 @@ def _limit(graph: Graph) -> tuple[Node | None, float | None]:
         return None, None
     lowest, node = min(limits, key=lambda pair: pair[0])
     return node, lowest
+
+
+def _budget(limit: str) -> Resource:
+    return res("budgets/Budget", budgetType="COST", timeUnit="MONTHLY", limitAmount=limit)
+
+
+def _told(kind: str) -> dict[str, Any]:
+    return {"notificationType": kind, "subscriberEmailAddresses": ["platform@example.com"]}
+
+
+def _ceiling(tasks: int) -> Resource:
+    return res(
+        "appautoscaling/Target",
+        serviceNamespace="ecs",
+        scalableDimension="ecs:service:DesiredCount",
+        resourceId="service/main/api",
+        minCapacity=1,
+        maxCapacity=tasks,
+    )
+
+
+_TASK: Final = res(
+    "ecs/TaskDefinition",
+    family="api",
+    cpu="1024",
+    memory="2048",
+    containerDefinitions="[]",
+    runtimePlatform={"cpuArchitecture": "ARM64"},
+)
+_SERVICE: Final = res(
+    "ecs/Service",
+    name="api",
+    cluster="main",
+    launchType="FARGATE",
+    desiredCount=1,
+    taskDefinition="${task.arn}",
+)
+
+
+def _dollars(budget: Node) -> float:
+    """AWS takes the amount as a text; one that is no number allows nothing."""
+    try:
+        return float(budget.known("limitAmount", 0))
+    except ValueError:
+        return 0.0
 
 
 @whole(
@@ -53,6 +99,9 @@ def _limit(graph: Graph) -> tuple[Node | None, float | None]:
     rationale="A bill is read weeks after the change that caused it; an estimate is read before.",
     remediation="make the stack smaller, or raise slipway:budget.monthly_usd",
     applies_to=(BUDGET,),
+    bad=(example(it=_budget("20"), nat=res("ec2/NatGateway", subnetId="subnet-1")),),
+    good=(example(it=_budget("40"), nat=res("ec2/NatGateway", subnetId="subnet-1")),),
+    links=("https://docs.aws.amazon.com/cost-management/latest/userguide/budgets-managing-costs.html",),
 )
 def within_budget(graph: Graph, settings: Settings) -> Iterator[tuple[Node | None, Verdict]]:
     """Baseline and declared use, against the stack's own monthly budget."""
@@ -117,6 +166,15 @@ def _unpriced(result: pricing.Estimate, allowed: int) -> Verdict:
     rationale="A budget that mails nobody is a number in a console.",
     remediation="give the budget an ACTUAL and a FORECASTED notification with subscribers",
     applies_to=(BUDGET,),
+    bad=(
+        example(it=res("budgets/Budget", notifications=[_told("ACTUAL")])),
+        example(
+            it=res("budgets/Budget", notifications=[_told("ACTUAL"), {"notificationType": "FORECASTED"}])
+        ),
+    ),
+    good=(example(it=res("budgets/Budget", notifications=[_told("ACTUAL"), _told("FORECASTED")])),),
+    presence=("subscriberEmailAddresses",),
+    links=("https://docs.aws.amazon.com/cost-management/latest/userguide/budgets-managing-costs.html",),
 )
 def budget_tells(graph: Graph, _settings: Settings) -> Iterator[tuple[Node | None, Verdict]]:
     """Both kinds of notification."""
@@ -142,6 +200,12 @@ def _subscribers(notification: Values) -> bool:
     rationale="A runaway client or an attack takes every autoscaling to its maximum: survive that bill.",
     remediation="lower max_tasks or max_storage_gb, or set exposureFactor of the budget policy",
     applies_to=(BUDGET,),
+    bad=(example(it=_budget("100"), task=_TASK, service=_SERVICE, ceiling=_ceiling(100)),),
+    good=(example(it=_budget("100"), task=_TASK, service=_SERVICE, ceiling=_ceiling(2)),),
+    absent="silent",
+    # what is not known has no price, which SLP-BUD-001 says
+    presence=("*",),
+    links=("https://docs.aws.amazon.com/cost-management/latest/userguide/budgets-managing-costs.html",),
 )
 def bounded_exposure(graph: Graph, settings: Settings) -> Iterator[tuple[Node | None, Verdict]]:
     """The ceiling of each service and of the database's storage."""

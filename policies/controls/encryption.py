@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 from policies.control import PASS, Verdict, need, one
+from policies.example import KEY, Example, Resource, example, nested, res
+from policies.frameworks import maps
 from policies.graph import Node
 from policies.settings import Settings
 
@@ -42,16 +44,50 @@ FLAGGED: Final[Mapping[str, str]] = {
 }
 
 
+# what a type needs besides its key
+_STREAM: Final[Mapping[str, dict[str, Any]]] = {"aws:kinesis/stream:Stream": {"encryptionType": "KMS"}}
+
+
+def _cache(**given: Any) -> Example:
+    """A cache that asks who is there."""
+    inputs = {
+        "transitEncryptionEnabled": True,
+        "transitEncryptionMode": "required",
+        "authToken": {"fn::secret": "correct-horse-battery"},
+        **given,
+    }
+    return example(it=res("elasticache/ReplicationGroup", **inputs))
+
+
+def _mounted(transit: str) -> Example:
+    """A task with a file system."""
+    volume = {
+        "name": "data",
+        "efsVolumeConfiguration": {"fileSystemId": "fs-1", "transitEncryption": transit},
+    }
+    return example(it=res("ecs/TaskDefinition", family="api", volumes=[volume]))
+
+
 @one(
     "SLP-ENC-001",
     "Stores are encrypted at rest",
     "critical",
     "encryption",
-    frameworks=("Security Hub RDS.3", "Security Hub ElastiCache.4", "Security Hub EC2.3", "CKV_AWS_16"),
+    frameworks=maps("RDS.3 ElastiCache.4 EC2.3", checkov="16"),
     rationale="A snapshot, a backup or a returned disk can be read by whoever gets hold of it.",
     remediation="turn the flag on; most stores can only be encrypted when they are created",
     applies_to=tuple(FLAGGED),
     waivable=False,
+    bad=(
+        example(it=res("rds/Instance", engine="postgres", storageEncrypted=False)),
+        *(example(it=Resource(type_, nested(flag, value=False))) for type_, flag in FLAGGED.items()),
+    ),
+    good=(
+        example(it=res("rds/Instance", engine="postgres", storageEncrypted=True)),
+        *(example(it=Resource(type_, nested(flag, value=True))) for type_, flag in FLAGGED.items()),
+        example(it=res("rds/Instance", replicateSourceDb="primary")),
+    ),
+    presence=("replicateSourceDb",),
 )
 def encrypted_at_rest(store: Node, _settings: Settings) -> Verdict:
     """By the store's own flag; a read replica inherits its source's."""
@@ -66,10 +102,28 @@ def encrypted_at_rest(store: Node, _settings: Settings) -> Verdict:
     "Data is encrypted under a key of the stack",
     "high",
     "encryption",
-    frameworks=("Security Hub SQS.1", "Security Hub SNS.1", "AwsSolutions-SQS2", "CKV_AWS_27", "CKV_AWS_158"),
+    frameworks=maps("SQS.1 SNS.1", nag="SQS2", checkov="27 158"),
     rationale=_RATIONALE_KEY,
     remediation="give it the stack's KMS key",
     applies_to=tuple(KEYED),
+    bad=(
+        example(it=res("sqs/Queue", name="jobs")),
+        example(it=res("sqs/Queue", name="jobs", kmsMasterKeyId="alias/aws/sqs")),
+        example(it=res("kinesis/Stream", encryptionType="NONE", kmsKeyId=KEY)),
+        *(example(it=Resource(type_, {"encryptionType": "KMS"})) for type_ in KEYED),
+    ),
+    good=(
+        example(
+            key=res("kms/Key", enableKeyRotation=True),
+            it=res("sqs/Queue", name="jobs", kmsMasterKeyId="${key.arn}"),
+        ),
+        *(
+            example(it=Resource(type_, {**nested(path, value=KEY), **_STREAM.get(type_, {})}))
+            for type_, (path, _) in KEYED.items()
+        ),
+        example(it=res("rds/Instance", replicateSourceDb="primary")),
+    ),
+    presence=("*",),
 )
 def customer_key(node: Node, _settings: Settings) -> Verdict:
     """That a key is named is known even while its ARN is not."""
@@ -89,10 +143,18 @@ def customer_key(node: Node, _settings: Settings) -> Verdict:
     "Parameters are SecureStrings",
     "high",
     "encryption",
-    frameworks=("CKV_AWS_337", "CKV2_AWS_34"),
+    frameworks=maps(checkov="337 2-34"),
     rationale="A String parameter is plain text for everyone who may list parameters.",
     remediation="set type to SecureString with key_id, and give `value`, not `insecure_value`",
     applies_to=("aws:ssm/parameter:Parameter",),
+    bad=(
+        example(it=res("ssm/Parameter", name="/token", type="String", value="…")),
+        example(it=res("ssm/Parameter", name="/token", type="SecureString", insecureValue="…")),
+    ),
+    good=(example(it=res("ssm/Parameter", name="/token", type="SecureString", value="…", keyId=KEY)),),
+    links=(
+        "https://docs.aws.amazon.com/systems-manager/latest/userguide/secure-string-parameter-kms-encryption.html",
+    ),
 )
 def secure_parameters(parameter: Node, _settings: Settings) -> Verdict:
     """The value itself is never looked at."""
@@ -106,10 +168,17 @@ def secure_parameters(parameter: Node, _settings: Settings) -> Verdict:
     "Image repositories are encrypted under a KMS key",
     "medium",
     "encryption",
-    frameworks=("CKV_AWS_136",),
+    frameworks=maps(checkov="136"),
     rationale=_RATIONALE_KEY,
     remediation="set encryption_configurations to KMS with the stack's key (only when it is created)",
     applies_to=("aws:ecr/repository:Repository",),
+    bad=(example(it=res("ecr/Repository", encryptionConfigurations=[{"encryptionType": "AES256"}])),),
+    good=(
+        example(
+            it=res("ecr/Repository", encryptionConfigurations=[{"encryptionType": "KMS", "kmsKey": KEY}])
+        ),
+    ),
+    links=("https://docs.aws.amazon.com/AmazonECR/latest/userguide/encryption-at-rest.html",),
 )
 def ecr_kms(repository: Node, _settings: Settings) -> Verdict:
     """ECR's own default is AES256."""
@@ -123,10 +192,15 @@ def ecr_kms(repository: Node, _settings: Settings) -> Verdict:
     "Keys rotate",
     "high",
     "encryption",
-    frameworks=("Security Hub KMS.4", "AwsSolutions-KMS5", "CKV_AWS_7", "CIS AWS 3.6"),
+    frameworks=maps("KMS.4", cis="3.6", nag="KMS5", checkov="7"),
     rationale="Rotation bounds how much data one key's material protects; AWS does it without a new ARN.",
     remediation="set enable_key_rotation",
     applies_to=("aws:kms/key:Key",),
+    bad=(example(it=res("kms/Key", enableKeyRotation=False)),),
+    good=(
+        example(it=res("kms/Key", enableKeyRotation=True)),
+        example(it=res("kms/Key", customerMasterKeySpec="RSA_2048")),
+    ),
 )
 def key_rotation(key: Node, _settings: Settings) -> Verdict:
     """Asymmetric and HMAC keys cannot rotate."""
@@ -140,15 +214,17 @@ def key_rotation(key: Node, _settings: Settings) -> Verdict:
     "Caches speak TLS only, and ask who is there",
     "critical",
     "encryption",
-    frameworks=(
-        "Security Hub ElastiCache.5",
-        "Security Hub ElastiCache.6",
-        "AwsSolutions-AEC3",
-        "CKV_AWS_30",
-    ),
+    frameworks=maps("ElastiCache.5 ElastiCache.6", nag="AEC3", checkov="30"),
     rationale="Redis without TLS shows every message and its password to whoever is on the path.",
     remediation="set transit_encryption_enabled, transit_encryption_mode='required', and auth_token or users",
     applies_to=("aws:elasticache/replicationGroup:ReplicationGroup",),
+    bad=(
+        _cache(transitEncryptionEnabled=False),
+        _cache(transitEncryptionMode="preferred"),
+        _cache(authToken=""),
+    ),
+    good=(_cache(), _cache(authToken="", userGroupIds=["users"])),
+    presence=("authToken", "userGroupIds"),
 )
 def cache_tls(cache: Node, _settings: Settings) -> Verdict:
     """`preferred` still lets plain connections in."""
@@ -168,10 +244,34 @@ def cache_tls(cache: Node, _settings: Settings) -> Verdict:
     "Load balancers listen on HTTPS, or redirect to it",
     "high",
     "encryption",
-    frameworks=("Security Hub ELB.1", "CKV_AWS_2", "CKV2_AWS_20"),
+    frameworks=maps("ELB.1", checkov="2 2-20"),
     rationale="Tokens and positions sent over plain HTTP can be read and changed on the way.",
     remediation="listen on HTTPS; let the HTTP listener's default action redirect to HTTPS",
     applies_to=("aws:lb/listener:Listener",),
+    bad=(
+        example(it=res("lb/Listener", port=80, protocol="HTTP", defaultActions=[{"type": "forward"}])),
+        example(
+            it=res(
+                "lb/Listener",
+                port=80,
+                protocol="HTTP",
+                defaultActions=[{"type": "redirect", "redirect": {"protocol": "HTTP"}}],
+            )
+        ),
+        example(it=res("lb/Listener", port=5432, protocol="TCP")),
+    ),
+    good=(
+        example(
+            it=res(
+                "lb/Listener",
+                port=80,
+                protocol="HTTP",
+                defaultActions=[{"type": "redirect", "redirect": {"protocol": "HTTPS"}}],
+            )
+        ),
+        example(it=res("lb/Listener", port=443, protocol="HTTPS")),
+        example(it=res("lb/Listener", port=443, protocol="TLS")),
+    ),
 )
 def https_listeners(listener: Node, _settings: Settings) -> Verdict:
     """Network load balancers say TLS."""
@@ -184,7 +284,7 @@ def https_listeners(listener: Node, _settings: Settings) -> Verdict:
             action.known("redirect.protocol") for action in actions if action.known("type") == "redirect"
         ]
         return need(bool(targets) and set(targets) == {"HTTPS"}, "HTTP without a redirect to HTTPS")
-    return need(condition=False, message=f"protocol {protocol} is not encrypted")
+    return need(condition=False, message="its protocol is not encrypted")
 
 
 @one(
@@ -192,10 +292,20 @@ def https_listeners(listener: Node, _settings: Settings) -> Verdict:
     "Listeners offer TLS 1.2 and 1.3 only",
     "high",
     "encryption",
-    frameworks=("Security Hub ELB.17", "CKV_AWS_103", "CKV2_AWS_74"),
+    frameworks=maps("ELB.17", checkov="103 2-74"),
     rationale="TLS 1.0 and 1.1 are broken; AWS's default policy of a listener still offers them.",
     remediation="set ssl_policy to ELBSecurityPolicy-TLS13-1-2-2021-06 or a later TLS13 policy",
     applies_to=("aws:lb/listener:Listener",),
+    bad=(
+        example(it=res("lb/Listener", protocol="HTTPS", sslPolicy="ELBSecurityPolicy-2016-08")),
+        example(it=res("lb/Listener", protocol="TLS", sslPolicy="ELBSecurityPolicy-TLS13-1-1-2021-06")),
+        example(it=res("lb/Listener", protocol="HTTPS")),
+    ),
+    good=(
+        example(it=res("lb/Listener", protocol="HTTPS", sslPolicy="ELBSecurityPolicy-TLS13-1-2-2021-06")),
+        example(it=res("lb/Listener", protocol="TLS", sslPolicy="ELBSecurityPolicy-TLS13-1-3-2021-06")),
+    ),
+    absent="silent",
 )
 def tls_policy(listener: Node, _settings: Settings) -> Verdict | None:
     """The TLS13 family has members that keep TLS 1.0 or 1.1 for old clients: not these."""
@@ -203,7 +313,8 @@ def tls_policy(listener: Node, _settings: Settings) -> Verdict | None:
         return None
     policy = str(listener.known("sslPolicy", "AWS's default"))
     modern = policy.startswith(("ELBSecurityPolicy-TLS13-1-2", "ELBSecurityPolicy-TLS13-1-3"))
-    return need(modern, f"sslPolicy is {policy}")
+    named = policy if policy.startswith("ELBSecurityPolicy-") else "none of AWS's TLS 1.2 policies"
+    return need(modern, f"sslPolicy is {named}")
 
 
 @one(
@@ -211,10 +322,18 @@ def tls_policy(listener: Node, _settings: Settings) -> Verdict | None:
     "Environments of functions are encrypted under a key of the stack",
     "medium",
     "encryption",
-    frameworks=("CKV_AWS_173",),
+    frameworks=maps(checkov="173"),
     rationale=_RATIONALE_KEY,
     remediation="set kms_key_arn on the function, or drop its environment",
     applies_to=("aws:lambda/function:Function",),
+    bad=(example(it=res("lambda/Function", environment={"variables": {"TABLE": "orders"}})),),
+    good=(
+        example(it=res("lambda/Function", environment={"variables": {"TABLE": "orders"}}, kmsKeyArn=KEY)),
+        example(it=res("lambda/Function", environment={"variables": {}})),
+    ),
+    absent="pass",
+    presence=("environment.variables", "kmsKeyArn"),
+    links=("https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars-encryption.html",),
 )
 def lambda_environment(function: Node, _settings: Settings) -> Verdict:
     """A function without variables has nothing to encrypt."""
@@ -228,10 +347,23 @@ def lambda_environment(function: Node, _settings: Settings) -> Verdict:
     "Disks of instances are encrypted",
     "high",
     "encryption",
-    frameworks=("Security Hub EC2.181", "AwsSolutions-EC26", "CKV_AWS_8"),
+    frameworks=maps("EC2.181", nag="EC26", checkov="8"),
     rationale="A snapshot of an unencrypted disk can be shared and read.",
     remediation="set encrypted on each block device that has EBS",
     applies_to=("aws:ec2/launchTemplate:LaunchTemplate", "aws:ec2/instance:Instance"),
+    bad=(
+        example(it=res("ec2/LaunchTemplate", blockDeviceMappings=[{"ebs": {"encrypted": "false"}}])),
+        example(it=res("ec2/Instance", rootBlockDevice={"encrypted": False})),
+        example(
+            it=res(
+                "ec2/Instance", rootBlockDevice={"encrypted": True}, ebsBlockDevices=[{"encrypted": False}]
+            )
+        ),
+    ),
+    good=(
+        example(it=res("ec2/LaunchTemplate", blockDeviceMappings=[{"ebs": {"encrypted": "true"}}])),
+        example(it=res("ec2/Instance", rootBlockDevice={"encrypted": True})),
+    ),
 )
 def instance_disks(node: Node, _settings: Settings) -> Verdict:
     """Disks that the image brings are described too, or they follow the account's default."""
@@ -249,10 +381,14 @@ def instance_disks(node: Node, _settings: Settings) -> Verdict:
     "File systems of tasks are mounted with TLS",
     "medium",
     "encryption",
-    frameworks=("CKV_AWS_97",),
+    frameworks=maps(checkov="97"),
     rationale="NFS without TLS carries every byte in the clear.",
     remediation="set efs_volume_configuration.transit_encryption to ENABLED",
     applies_to=("aws:ecs/taskDefinition:TaskDefinition",),
+    bad=(_mounted("DISABLED"),),
+    good=(_mounted("ENABLED"),),
+    absent="pass",
+    links=("https://docs.aws.amazon.com/AmazonECS/latest/developerguide/efs-volumes.html",),
 )
 def efs_in_transit(task: Node, _settings: Settings) -> Verdict:
     """Tasks without EFS pass."""
@@ -266,10 +402,12 @@ def efs_in_transit(task: Node, _settings: Settings) -> Verdict:
     "Database proxies insist on TLS",
     "high",
     "encryption",
-    frameworks=("Security Hub RDS.43",),
+    frameworks=maps("RDS.43"),
     rationale="A proxy that takes plain connections makes the database's own TLS worth nothing.",
     remediation="set require_tls",
     applies_to=("aws:rds/proxy:Proxy",),
+    bad=(example(it=res("rds/Proxy", engineFamily="POSTGRESQL", requireTls=False)),),
+    good=(example(it=res("rds/Proxy", engineFamily="POSTGRESQL", requireTls=True)),),
 )
 def proxy_tls(proxy: Node, _settings: Settings) -> Verdict:
     """Off unless said."""
@@ -281,10 +419,18 @@ def proxy_tls(proxy: Node, _settings: Settings) -> Verdict:
     "Performance data is encrypted under a key of the stack",
     "low",
     "encryption",
-    frameworks=("CKV_AWS_354",),
+    frameworks=maps(checkov="354"),
     rationale="Performance Insights keeps query texts, which may hold values.",
     remediation="set performance_insights_kms_key_id",
     applies_to=("aws:rds/instance:Instance",),
+    bad=(example(it=res("rds/Instance", performanceInsightsEnabled=True)),),
+    good=(
+        example(it=res("rds/Instance", performanceInsightsEnabled=True, performanceInsightsKmsKeyId=KEY)),
+        example(it=res("rds/Instance", performanceInsightsEnabled=False)),
+    ),
+    absent="pass",
+    presence=("performanceInsightsKmsKeyId",),
+    links=("https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/USER_PerfInsights.access-control.html",),
 )
 def insights_key(database: Node, _settings: Settings) -> Verdict:
     """Only where it is on."""

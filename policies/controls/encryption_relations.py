@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final, cast
 
 from policies.control import PASS, Verdict, each, fail, need, undecided, whole
+from policies.example import KEY, Example, example, res, to_json
+from policies.frameworks import maps
 from policies.graph import Graph, Node
 from policies.settings import Settings
 
@@ -15,15 +17,62 @@ _SSE: Final = "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEn
 _LOGGING: Final = "aws:s3/bucketLogging:BucketLogging"
 
 
+def _sealed(algorithm: str, key: str = "", *, cached: bool = True) -> Example:
+    """A bucket and how it is encrypted."""
+    default = {"sseAlgorithm": algorithm, **({"kmsMasterKeyId": key} if key else {})}
+    return example(
+        it=res("s3/Bucket", bucket="photos"),
+        sealing=res(
+            "s3/BucketServerSideEncryptionConfiguration",
+            bucket="${it.bucket}",
+            rules=[{"applyServerSideEncryptionByDefault": default, "bucketKeyEnabled": cached}],
+        ),
+    )
+
+
+def _refusal(actions: Any, **condition: Any) -> dict[str, Any]:
+    """A policy that refuses plain HTTP for these actions."""
+    statement = {
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": actions,
+        "Resource": "*",
+        "Condition": condition or {"Bool": {"aws:SecureTransport": "false"}},
+    }
+    return to_json({"Version": "2012-10-17", "Statement": [statement]})
+
+
+def _grouped(value: str) -> Example:
+    """A database whose parameter group says this of TLS."""
+    return example(
+        it=res("rds/Instance", engine="postgres", parameterGroupName="${group.name}"),
+        group=res(
+            "rds/ParameterGroup", family="postgres17", parameters=[{"name": "rds.force_ssl", "value": value}]
+        ),
+    )
+
+
 @whole(
     "SLP-ENC-101",
     "Buckets are encrypted under a KMS key",
     "high",
     "encryption",
-    frameworks=("Security Hub S3.17", "CKV_AWS_145"),
+    frameworks=maps("S3.17", checkov="145"),
     rationale="With a KMS key, reading an object takes the key's permission as well as the bucket's.",
     remediation="add aws.s3.BucketServerSideEncryptionConfiguration: aws:kms, the key, bucket_key_enabled",
     applies_to=(BUCKET,),
+    bad=(
+        _sealed("AES256"),
+        _sealed("aws:kms"),
+        _sealed("aws:kms", key=KEY, cached=False),
+        example(it=res("s3/Bucket", bucket="photos")),
+    ),
+    good=(
+        _sealed("aws:kms", key=KEY),
+        {**_sealed("AES256"), "balancer": res("lb/LoadBalancer", accessLogs={"bucket": "${it.bucket}"})},
+        {**_sealed("AES256"), "logs": res("s3/BucketLogging", bucket="data", targetBucket="${it.bucket}")},
+    ),
+    presence=("kmsMasterKeyId",),
 )
 def bucket_kms(graph: Graph, _settings: Settings) -> Iterator[tuple[Node | None, Verdict]]:
     """Log buckets may use S3's own key: load balancers and S3 itself cannot write under a customer key."""
@@ -38,7 +87,11 @@ def bucket_kms(graph: Graph, _settings: Settings) -> Iterator[tuple[Node | None,
         if algorithms == {"AES256"} and _takes_logs(graph, bucket):
             return PASS
         if not algorithms or not algorithms <= {"aws:kms", "aws:kms:dsse"}:
-            return fail(f"is encrypted by {', '.join(sorted(algorithms)) or 'nothing'}, not by KMS")
+            return fail(
+                "is encrypted by S3's own key, not by KMS"
+                if algorithms == {"AES256"}
+                else "is not encrypted by KMS"
+            )
         if not all(each.given("kmsMasterKeyId") for each in default):
             return fail("names no key, so AWS's own key of S3 is used")
         return need(
@@ -79,10 +132,45 @@ _REFUSED: Final[Mapping[str, frozenset[str]]] = {
     "Buckets, queues and topics refuse plain HTTP",
     "high",
     "encryption",
-    frameworks=("Security Hub S3.5", "AwsSolutions-S10", "AwsSolutions-SQS4", "AwsSolutions-SNS3"),
+    frameworks=maps("S3.5", nag="S10 SQS4 SNS3"),
     rationale="The service's plain HTTP endpoint is open to any caller whose policy does not forbid it.",
     remediation='add a policy with a Deny for "*" on its actions when aws:SecureTransport is false',
     applies_to=tuple(_TLS_POLICIES),
+    bad=(
+        example(
+            it=res("sqs/Queue", name="jobs"),
+            rules=res("sqs/QueuePolicy", queueUrl="${it.url}", policy=_refusal("sqs:SendMessage")),
+        ),
+        example(
+            it=res("sqs/Queue", name="jobs"),
+            rules=res("sqs/QueuePolicy", queueUrl="other", policy=_refusal("sqs:*")),
+        ),
+        example(it=res("sns/Topic", name="news", policy=_refusal("sns:Subscribe"))),
+        example(it=res("sqs/Queue", policy=_refusal("sqs:*", Bool={"aws:SecureTransport": "true"}))),
+        example(
+            it=res(
+                "sqs/Queue",
+                policy=_refusal(
+                    "sqs:*",
+                    Bool={"aws:SecureTransport": "false"},
+                    StringEquals={"aws:PrincipalAccount": "111111111111"},
+                ),
+            )
+        ),
+        example(it=res("sqs/Queue", policy="no document at all")),
+        example(it=res("s3/Bucket", bucket="photos")),
+    ),
+    good=(
+        example(
+            it=res("sqs/Queue", name="jobs"),
+            rules=res("sqs/QueuePolicy", queueUrl="${it.url}", policy=_refusal("sqs:*")),
+        ),
+        example(it=res("sns/Topic", name="news", policy=_refusal(["sns:Publish"]))),
+        example(
+            it=res("s3/Bucket", bucket="photos"),
+            rules=res("s3/BucketPolicy", bucket="photos", policy=_refusal("s3:*")),
+        ),
+    ),
 )
 def tls_only(graph: Graph, _settings: Settings) -> Iterator[tuple[Node | None, Verdict]]:
     """A policy document of its own, or the one inside the queue or topic."""
@@ -141,10 +229,29 @@ def _many(value: object) -> list[Any]:
     "PostgreSQL takes TLS connections only",
     "high",
     "encryption",
-    frameworks=("Security Hub RDS.38", "CKV2_AWS_69"),
+    frameworks=maps("RDS.38", checkov="2-69"),
     rationale="Without rds.force_ssl a client that forgets TLS sends its password in the clear.",
     remediation="give it a parameter group with rds.force_ssl = 1",
     applies_to=("aws:rds/instance:Instance", "aws:rds/cluster:Cluster"),
+    bad=(
+        _grouped("0"),
+        example(it=res("rds/Instance", engine="postgres")),
+        example(
+            it=res("rds/Cluster", engine="aurora-postgresql", dbClusterParameterGroupName="${group.name}"),
+            group=res("rds/ClusterParameterGroup", family="aurora-postgresql16", parameters=[]),
+        ),
+    ),
+    good=(
+        _grouped("1"),
+        example(
+            it=res("rds/Cluster", engine="aurora-postgresql", dbClusterParameterGroupName="${group.name}"),
+            group=res(
+                "rds/ClusterParameterGroup",
+                family="aurora-postgresql16",
+                parameters=[{"name": "rds.force_ssl", "value": "1"}],
+            ),
+        ),
+    ),
 )
 def force_ssl(graph: Graph, _settings: Settings) -> Iterator[tuple[Node | None, Verdict]]:
     """Walk database → parameter group → parameter."""

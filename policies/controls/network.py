@@ -6,9 +6,11 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Final, cast
 
 from policies.control import PASS, Verdict, each, fail, need, one, undecided, whole
+from policies.example import Example, example, res
+from policies.frameworks import maps
 from policies.graph import Graph, Node, Values
 from policies.reader import UNKNOWN, UndecidedError
-from policies.settings import NetworkSettings, Settings
+from policies.settings import RelationSettings, Settings
 
 WORLD: Final = frozenset(("0.0.0.0/0", "::/0"))
 GROUP: Final = "aws:ec2/securityGroup:SecurityGroup"
@@ -29,15 +31,73 @@ DATA_STORES: Final = (
 _CIDR_KEYS: Final = ("cidrIpv4", "cidrIpv6", "cidrBlocks", "ipv6CidrBlocks", "cidrBlock", "ipv6CidrBlock")
 
 
+def _opened(**rule: Any) -> Example:
+    """A public load balancer whose security group has this rule."""
+    return example(
+        group=res("ec2/SecurityGroup", vpcId="vpc-1"),
+        it=res(
+            "vpc/SecurityGroupIngressRule", securityGroupId="${group.id}", **{"ipProtocol": "tcp", **rule}
+        ),
+        balancer=res("lb/LoadBalancer", internal=False, securityGroups=["${group.id}"]),
+    )
+
+
+def _stored(**source: Any) -> Example:
+    """A database whose security group lets somebody in."""
+    return example(
+        caller=res("ec2/SecurityGroup", vpcId="vpc-1"),
+        group=res("ec2/SecurityGroup", vpcId="vpc-1"),
+        rule=res(
+            "vpc/SecurityGroupIngressRule",
+            securityGroupId="${group.id}",
+            ipProtocol="tcp",
+            fromPort=5432,
+            toPort=5432,
+            **source,
+        ),
+        it=res("rds/Instance", engine="postgres", vpcSecurityGroupIds=["${group.id}"]),
+    )
+
+
+def _acl(**rule: Any) -> Example:
+    """A network ACL's rule that lets in."""
+    return example(it=res("ec2/NetworkAclRule", ruleAction="allow", egress=False, protocol="tcp", **rule))
+
+
+def _blocked(bucket: str = "${it.bucket}", **flags: bool) -> Example:
+    """A bucket and an access block with these flags off."""
+    block = {
+        "blockPublicAcls": True,
+        "blockPublicPolicy": True,
+        "ignorePublicAcls": True,
+        "restrictPublicBuckets": True,
+    }
+    return example(
+        it=res("s3/Bucket", bucket="photos"),
+        other=res("s3/Bucket", bucket="scratch"),
+        block=res("s3/BucketPublicAccessBlock", bucket=bucket, **{**block, **flags}),
+    )
+
+
 @one(
     "SLP-NET-002",
     "Subnets give no public addresses to what starts in them",
     "high",
     "private-network",
-    frameworks=("Security Hub EC2.15", "CKV_AWS_130"),
+    frameworks=maps("EC2.15", checkov="130"),
     rationale="An address handed out on launch makes a workload reachable without anyone having said so.",
     remediation="set map_public_ip_on_launch and assign_ipv6_address_on_creation to false",
     applies_to=("aws:ec2/subnet:Subnet",),
+    bad=(
+        example(it=res("ec2/Subnet", vpcId="vpc-1", mapPublicIpOnLaunch=True)),
+        example(it=res("ec2/Subnet", vpcId="vpc-1", assignIpv6AddressOnCreation=True)),
+    ),
+    good=(
+        example(
+            it=res("ec2/Subnet", vpcId="vpc-1", mapPublicIpOnLaunch=False, assignIpv6AddressOnCreation=False)
+        ),
+    ),
+    absent="pass",
 )
 def no_public_addresses(subnet: Node, _settings: Settings) -> Verdict:
     """Both address families."""
@@ -54,7 +114,7 @@ def no_public_addresses(subnet: Node, _settings: Settings) -> Verdict:
     "Tasks and instances get no public address",
     "high",
     "private-network",
-    frameworks=("Security Hub ECS.2", "Security Hub EC2.9", "CKV_AWS_333", "CKV_AWS_88"),
+    frameworks=maps("ECS.2 EC2.9", checkov="333 88"),
     rationale="A public address on a task or instance bypasses the load balancer and its rules.",
     remediation="set assign_public_ip (or associate_public_ip_address) to false; reach out through the NAT",
     applies_to=(
@@ -63,6 +123,24 @@ def no_public_addresses(subnet: Node, _settings: Settings) -> Verdict:
         "aws:ec2/instance:Instance",
         "aws:ec2/launchTemplate:LaunchTemplate",
     ),
+    bad=(
+        example(
+            it=res("ecs/Service", networkConfiguration={"subnets": ["subnet-1"], "assignPublicIp": True})
+        ),
+        example(
+            it=res("ecs/TaskSet", networkConfiguration={"subnets": ["subnet-1"], "assignPublicIp": True})
+        ),
+        example(it=res("ec2/Instance", associatePublicIpAddress=True)),
+        example(it=res("ec2/LaunchTemplate", networkInterfaces=[{"associatePublicIpAddress": "true"}])),
+    ),
+    good=(
+        example(
+            it=res("ecs/Service", networkConfiguration={"subnets": ["subnet-1"], "assignPublicIp": False})
+        ),
+        example(it=res("ec2/Instance", associatePublicIpAddress=False)),
+        example(it=res("ec2/LaunchTemplate", networkInterfaces=[{"associatePublicIpAddress": "false"}])),
+    ),
+    absent="pass",
 )
 def no_public_tasks(node: Node, _settings: Settings) -> Verdict:
     """ECS says it in its network configuration, EC2 on the instance or its interfaces."""
@@ -82,7 +160,7 @@ def no_public_tasks(node: Node, _settings: Settings) -> Verdict:
     "Databases are not publicly accessible",
     "critical",
     "private-network",
-    frameworks=("Security Hub RDS.2", "CKV_AWS_17"),
+    frameworks=maps("RDS.2", checkov="17"),
     rationale="A public database has an address on the internet, whatever its security group says.",
     remediation="set publicly_accessible to false",
     applies_to=(
@@ -91,6 +169,13 @@ def no_public_tasks(node: Node, _settings: Settings) -> Verdict:
         "aws:redshift/cluster:Cluster",
     ),
     waivable=False,
+    bad=(
+        example(it=res("rds/Instance", publiclyAccessible=True)),
+        example(it=res("rds/ClusterInstance", publiclyAccessible=True)),
+        example(it=res("redshift/Cluster", publiclyAccessible=True)),
+    ),
+    good=(example(it=res("rds/Instance", publiclyAccessible=False)),),
+    absent="pass",
 )
 def no_public_databases(database: Node, _settings: Settings) -> Verdict:
     """`publiclyAccessible`, which Redshift turned on by default for years."""
@@ -146,14 +231,24 @@ _EGRESS_RULE: Final = "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule"
     "Only public load balancers are open to the world, on HTTP and HTTPS",
     "high",
     "private-network",
-    frameworks=("Security Hub EC2.18", "Security Hub EC2.19", "AwsSolutions-EC23", "CKV_AWS_260"),
+    frameworks=maps("EC2.18 EC2.19", nag="EC23", checkov="260"),
     rationale="Each port that the world may reach is attacked within minutes of being opened.",
     remediation="let the rule name the security group of the caller (referenced_security_group_id)",
     applies_to=(INGRESS_RULE, OLD_RULE, GROUP),
+    bad=(
+        _opened(cidrIpv4="0.0.0.0/0", fromPort=22, toPort=22),
+        _opened(cidrIpv6="::/0", fromPort=0, toPort=65535),
+        _opened(cidrIpv4="0.0.0.0/0", ipProtocol="-1"),
+    ),
+    good=(
+        _opened(cidrIpv4="0.0.0.0/0", fromPort=443, toPort=443),
+        _opened(cidrIpv4="10.0.0.0/8", ipProtocol="-1"),
+    ),
+    absent="pass",
 )
 def world_ingress(graph: Graph, settings: Settings) -> Iterator[tuple[Node | None, Verdict]]:
     """All three styles of writing a rule."""
-    allowed = settings.public_ports if isinstance(settings, NetworkSettings) else ()
+    allowed = settings.public_ports if isinstance(settings, RelationSettings) else ()
     for said_by, rule, group in _rules(graph):
         try:
             yield said_by, _world_verdict(graph, rule, group, allowed)
@@ -184,6 +279,10 @@ def _world_verdict(graph: Graph, rule: Values, group: Node | None, allowed: tupl
     rationale="A CIDR lets in whatever starts in that range tomorrow; a security group lets in one service.",
     remediation="replace the CIDR by referenced_security_group_id of the service that connects",
     applies_to=DATA_STORES,
+    bad=(_stored(cidrIpv4="10.0.0.0/8"), _stored(cidrIpv6="fd00::/8")),
+    good=(_stored(referencedSecurityGroupId="${caller.id}"),),
+    absent="undecided",
+    links=("https://docs.aws.amazon.com/vpc/latest/userguide/security-group-rules.html",),
 )
 def data_ingress(graph: Graph, _settings: Settings) -> Iterator[tuple[Node | None, Verdict]]:
     """For each store, the rules of each security group that it carries."""
@@ -195,12 +294,18 @@ def _store_verdict(store: Node, rules: Iterable[tuple[Node, Values, Node | None]
     groups = [node for nodes in store.deps.values() for node in nodes if node.type == GROUP]
     if not groups:
         return undecided("its security groups are not of this stack")
+    strays: list[Node] = []
     for said_by, rule, group in rules:
-        if group not in groups:
-            continue
-        cidrs = _cidrs(rule)
-        if cidrs:
-            return fail(f"lets in {', '.join(cidrs)}", path=[store, group, said_by])
+        if group in groups and _cidrs(rule):
+            return fail("lets in a range of addresses", path=[store, group, said_by])
+        if (
+            group is None
+            and said_by.get("securityGroupId") is UNKNOWN
+            and not said_by.deps.get("securityGroupId")
+        ):
+            strays.append(said_by)
+    if strays:
+        return undecided(f"which group {strays[0].label} is of is not known", path=[store, strays[0]])
     return PASS
 
 
@@ -209,10 +314,23 @@ def _store_verdict(store: Node, rules: Iterable[tuple[Node, Values, Node | None]
     "The default security group of each VPC is empty",
     "high",
     "private-network",
-    frameworks=("Security Hub EC2.2", "CKV2_AWS_12"),
+    frameworks=maps("EC2.2", checkov="2-12"),
     rationale="What names no security group gets the default one, which lets all its members talk.",
     remediation="add aws.ec2.DefaultSecurityGroup(vpc_id=…, ingress=[], egress=[])",
     applies_to=(VPC,),
+    bad=(
+        example(
+            it=res("ec2/Vpc", cidrBlock="10.0.0.0/16"),
+            default=res("ec2/DefaultSecurityGroup", vpcId="${it.id}", egress=[{"protocol": "-1"}]),
+        ),
+        example(it=res("ec2/Vpc", cidrBlock="10.0.0.0/16")),
+    ),
+    good=(
+        example(
+            it=res("ec2/Vpc", cidrBlock="10.0.0.0/16"),
+            default=res("ec2/DefaultSecurityGroup", vpcId="${it.id}", ingress=[], egress=[]),
+        ),
+    ),
 )
 def default_group_empty(graph: Graph, _settings: Settings) -> Iterator[tuple[Node | None, Verdict]]:
     """Adopted by the stack, with no rules."""
@@ -233,10 +351,26 @@ def default_group_empty(graph: Graph, _settings: Settings) -> Iterator[tuple[Nod
     "Each VPC logs its flows",
     "medium",
     "private-network",
-    frameworks=("Security Hub EC2.6", "AwsSolutions-VPC7", "CKV2_AWS_11"),
+    frameworks=maps("EC2.6", nag="VPC7", checkov="2-11"),
     rationale="Without flow logs nobody can say afterwards who talked to whom.",
     remediation="add aws.ec2.FlowLog(vpc_id=…, traffic_type='ALL', …)",
     applies_to=(VPC,),
+    bad=(
+        example(
+            it=res("ec2/Vpc", cidrBlock="10.0.0.0/16"),
+            flows=res("ec2/FlowLog", vpcId="${it.id}", trafficType="REJECT"),
+        ),
+        example(
+            it=res("ec2/Vpc", cidrBlock="10.0.0.0/16"),
+            flows=res("ec2/FlowLog", vpcId="vpc-another", trafficType="ALL"),
+        ),
+    ),
+    good=(
+        example(
+            it=res("ec2/Vpc", cidrBlock="10.0.0.0/16"),
+            flows=res("ec2/FlowLog", vpcId="${it.id}", trafficType="ALL"),
+        ),
+    ),
 )
 def flow_logs(graph: Graph, _settings: Settings) -> Iterator[tuple[Node | None, Verdict]]:
     """All traffic, not only what was accepted."""
@@ -257,6 +391,15 @@ def flow_logs(graph: Graph, _settings: Settings) -> Iterator[tuple[Node | None, 
     "be proved before it exists; they also fight with aws.ec2.Route resources.",
     remediation="write each route as an aws.ec2.Route",
     applies_to=("aws:ec2/routeTable:RouteTable", "aws:ec2/defaultRouteTable:DefaultRouteTable"),
+    bad=(
+        example(
+            it=res("ec2/RouteTable", vpcId="vpc-1", routes=[{"cidrBlock": "0.0.0.0/0", "gatewayId": "igw-1"}])
+        ),
+    ),
+    good=(example(it=res("ec2/RouteTable", vpcId="vpc-1", routes=[])),),
+    absent="pass",
+    presence=("routes",),
+    links=("https://docs.aws.amazon.com/vpc/latest/userguide/VPC_Route_Tables.html",),
 )
 def no_inline_routes(table: Node, _settings: Settings) -> Verdict:
     """An empty list only adopts the table."""
@@ -268,10 +411,19 @@ def no_inline_routes(table: Node, _settings: Settings) -> Verdict:
     "Network ACLs let nobody administer from the internet",
     "medium",
     "private-network",
-    frameworks=("Security Hub EC2.21", "CKV_AWS_231", "CKV_AWS_232"),
+    frameworks=maps("EC2.21", checkov="231 232"),
     rationale="SSH and RDP from everywhere are what scanners look for first.",
     remediation="name the range that may administer, or use SSM Session Manager and remove the rule",
     applies_to=("aws:ec2/networkAclRule:NetworkAclRule",),
+    bad=(
+        _acl(cidrBlock="0.0.0.0/0", fromPort=22, toPort=22),
+        _acl(ipv6CidrBlock="::/0", fromPort=3000, toPort=4000),
+    ),
+    good=(
+        _acl(cidrBlock="10.0.0.0/8", fromPort=22, toPort=22),
+        _acl(cidrBlock="0.0.0.0/0", fromPort=443, toPort=443),
+    ),
+    absent="pass",
 )
 def acl_administration(rule: Node, _settings: Settings) -> Verdict:
     """An allowing ingress rule for the world that covers port 22 or 3389."""
@@ -289,10 +441,12 @@ def acl_administration(rule: Node, _settings: Settings) -> Verdict:
     "Tasks have a network interface and a security group of their own",
     "high",
     "private-network",
-    frameworks=("Security Hub ECS.17",),
+    frameworks=maps("ECS.17"),
     rationale="In host and bridge mode tasks share the instance's address and its security group.",
     remediation="set network_mode to awsvpc",
     applies_to=("aws:ecs/taskDefinition:TaskDefinition",),
+    bad=(example(it=res("ecs/TaskDefinition", family="api", networkMode="bridge")),),
+    good=(example(it=res("ecs/TaskDefinition", family="api", networkMode="awsvpc")),),
 )
 def awsvpc(task: Node, _settings: Settings) -> Verdict:
     """Fargate insists on it; EC2 does not."""
@@ -304,10 +458,16 @@ def awsvpc(task: Node, _settings: Settings) -> Verdict:
     "Buckets block public access",
     "critical",
     "private-network",
-    frameworks=("Security Hub S3.8", "AwsSolutions-S2", "CKV2_AWS_6"),
+    frameworks=maps("S3.8", nag="S2", checkov="2-6"),
     rationale="One public ACL or policy is enough to publish a bucket; the block overrules both.",
     remediation="add aws.s3.BucketPublicAccessBlock with all four flags on",
     applies_to=("aws:s3/bucket:Bucket",),
+    bad=(
+        _blocked(blockPublicPolicy=False),
+        _blocked(bucket="${other.bucket}"),
+        example(it=res("s3/Bucket", bucket="photos")),
+    ),
+    good=(_blocked(),),
 )
 def buckets_private(graph: Graph, _settings: Settings) -> Iterator[tuple[Node | None, Verdict]]:
     """All four flags, for each bucket."""

@@ -6,10 +6,13 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final, cast
 
 from policies.control import PASS, Verdict, fail, undecided, whole
+from policies.example import Example, example, res
+from policies.frameworks import maps
 from policies.graph import Graph, Node
 from policies.reader import MISSING, UNKNOWN
-from policies.settings import NetworkSettings, Settings
+from policies.settings import RelationSettings, Settings
 
+_PUBLIC_SUBNETS: Final = "https://docs.aws.amazon.com/vpc/latest/userguide/configure-subnets.html"
 SUBNET: Final = "aws:ec2/subnet:Subnet"
 TABLE: Final = "aws:ec2/routeTable:RouteTable"
 DEFAULT_TABLE: Final = "aws:ec2/defaultRouteTable:DefaultRouteTable"
@@ -49,21 +52,39 @@ _LOOSE: Final = frozenset(
 )
 
 
+def _walk(**way: str) -> Example:
+    """A service whose subnet has this route."""
+    return example(
+        network=res("ec2/Vpc", cidrBlock="10.0.0.0/16"),
+        gateway=res("ec2/InternetGateway", vpcId="${network.id}"),
+        nat=res("ec2/NatGateway", subnetId="subnet-1"),
+        subnet=res("ec2/Subnet", vpcId="${network.id}", cidrBlock="10.0.1.0/24"),
+        table=res("ec2/RouteTable", vpcId="${network.id}"),
+        link=res("ec2/RouteTableAssociation", subnetId="${subnet.id}", routeTableId="${table.id}"),
+        out=res("ec2/Route", routeTableId="${table.id}", destinationCidrBlock="0.0.0.0/0", **way),
+        it=res("ecs/Service", networkConfiguration={"subnets": ["${subnet.id}"], "assignPublicIp": False}),
+    )
+
+
 @whole(
     "SLP-NET-001",
     "Workloads run in subnets that the internet has no route to",
     "critical",
     "private-network",
-    frameworks=("Security Hub RDS.46",),
+    frameworks=maps("RDS.46"),
     rationale="A route to an internet gateway makes every address in the subnet one mistake in a security "
     "group away from the internet; without the route there is nothing to make a mistake about.",
     remediation="pass the network's private (or isolated) subnets",
     applies_to=tuple(ATTACHMENTS),
     waivable=False,
+    bad=(_walk(gatewayId="${gateway.id}"), _walk(gatewayId="igw-0123")),
+    good=(_walk(natGatewayId="${nat.id}"),),
+    absent="silent",
+    links=(_PUBLIC_SUBNETS,),
 )
 def private_subnets(graph: Graph, settings: Settings) -> Iterator[tuple[Node | None, Verdict]]:
     """Walk workload → subnet → route table → route → internet gateway."""
-    trusted = settings.trusted_subnets if isinstance(settings, NetworkSettings) else ()
+    trusted = settings.trusted_subnets if isinstance(settings, RelationSettings) else ()
     for node in graph.of_type(*ATTACHMENTS):
         key, inner = ATTACHMENTS[node.type]
         if node.type == "aws:lb/loadBalancer:LoadBalancer" and node.get("internal") is not True:
@@ -140,6 +161,9 @@ def _table(graph: Graph, path: list[Node]) -> Verdict:
         verdict = _route(subnet, route, path) if key == "routeTableId" else PASS
         if verdict is not PASS:
             return verdict
+    for route in graph.strays(ROUTE, "routeTableId"):
+        if _route(subnet, route, path) is not PASS:
+            return undecided(f"whose table {route.label} is in is not known", path=path)
     for inline in _inline(table):
         target = inline.get("gatewayId")
         if isinstance(target, str) and target.startswith("igw-"):

@@ -99,7 +99,7 @@ def test_a_stack_without_a_configuration_of_its_own_is_judged_strictly() -> None
 
     strict = judge.check(compose(program, stack="staging"))
     assert strict.config == "config.prod.json"
-    assert [each.policy for each in strict.blocking if "SLP-ENC-005" in each.message] == ["encryption"]
+    assert [each.policy for each in strict.blocking if "SLP-ENC-005" in each.message] == ["resources"]
     lenient = judge.check(compose(program, stack="dev"))
     assert [each for each in lenient.blocking if "SLP-ENC-005" in each.message] == []
     assert lenient.counts()["undecided"] >= 1

@@ -35,11 +35,11 @@ def test_a_wrong_configuration_lists_every_mistake_with_the_nearest_key(tmp_path
     path.write_text(
         json.dumps(
             {
-                "encrytion": {},
-                "network": {"undecidd": "fail"},
+                "relatons": {},
+                "resources": {"undecidd": "fail", "disabled": ["SLP-1"]},
                 "budget": {"exposureFactor": 0, "usage": {"nat.gbb": 1}},
                 "waivers": {"enforcementLevel": "maybe"},
-                "private-network": "sometimes",
+                "relations": "sometimes",
             }
         ),
         encoding="utf-8",
@@ -47,13 +47,13 @@ def test_a_wrong_configuration_lists_every_mistake_with_the_nearest_key(tmp_path
     with pytest.raises(PackConfigError) as caught:
         settings.load(path)
     text = str(caught.value)
-    assert "encrytion: no such policy; did you mean 'encryption'?" in text
-    assert "network.undecidd: no such key; did you mean 'undecided'?" in text
+    assert "relatons: no such policy; did you mean 'relations'?" in text
+    assert "resources.undecidd: no such key; did you mean 'undecided'?" in text
     assert "budget.exposureFactor: Input should be greater than or equal to 1 (found 0)" in text
     assert "budget.usage.nat.gbb: no such price; did you mean 'nat.gb'?" in text
     assert "waivers.enforcementLevel: 'maybe' is none of advisory, mandatory, disabled" in text
-    assert "private-network: 'sometimes' is none of" in text
-    assert len(caught.value.problems) == 6
+    assert "relations: 'sometimes' is none of" in text
+    assert len(caught.value.problems) == 7
 
 
 def test_a_control_that_raises_is_a_finding_and_not_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -65,7 +65,7 @@ def test_a_control_that_raises_is_a_finding_and_not_the_end(monkeypatch: pytest.
     control = Control(
         "SLP-ENC-999", "Broken", "low", "encryption", rationale="-", remediation="-", one=broken
     )
-    monkeypatch.setattr(pack, "_RESOURCE", {"encryption": (control, *encryption.CONTROLS)})
+    monkeypatch.setattr(pack, "_CONTROLS", (control, *encryption.CONTROLS))
     judged = judge(lambda: aws.kms.Key("key", enable_key_rotation=False))
     finding = judged.one("SLP-ENC-999", "key")
     assert finding.outcome.value == "fail"

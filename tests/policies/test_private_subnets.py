@@ -74,7 +74,7 @@ def test_subnets_of_another_stack_are_undecided_until_they_are_trusted() -> None
         net.service("guest", "subnet-0123")
 
     assert judge(program).of(ID, "undecided") == ["guest"]
-    trusted = judge(program, settings={"private-network": {"trustedSubnets": ["subnet-0123"]}})
+    trusted = judge(program, settings={"relations": {"trustedSubnets": ["subnet-0123"]}})
     assert trusted.of(ID, "pass") == ["guest"]
 
 
@@ -87,7 +87,7 @@ def test_undecided_blocks_or_is_reported_as_configured() -> None:
 
     strict = judge(program)
     assert len(strict.blocking(ID)) == 1
-    lenient = judge(program, settings={"private-network": {"undecided": "report"}})
+    lenient = judge(program, settings={"relations": {"undecided": "report"}})
     assert lenient.blocking(ID) == []
     assert lenient.of(ID, "undecided") == ["unsure"]
 
