@@ -218,7 +218,9 @@ def beside(count: int, rounds: int, seconds: float) -> None:
                 rate: asyncio.run(whole(scene, rate, port, server, Path(name), seconds)) for rate in _RATES
             }
             try:
-                old = matching_old.measure(port, server, scene.boxes, scene.points, Path(name))
+                old = matching_old.measure(
+                    port, server, scene.boxes, scene.points, Path(name), install=rounds > 1
+                )
             except MissingError as missing:
                 old = None
                 print(f"old design: {missing}")

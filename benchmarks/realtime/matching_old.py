@@ -37,9 +37,11 @@ def measure(
     viewports: Sequence[Sequence[float]],
     points: Sequence[Sequence[float]],
     folder: Path,
+    *,
+    install: bool,
 ) -> Old:
     """Run it for three seconds; raises `build.MissingError` where Bun can't be had."""
-    program = Path(build.old_design(install=True)[0])
+    program = Path(build.old_design(install=install)[0])
     script = program.parents[2] / "matching.ts"
     shutil.copy2(build.HERE / "old" / "matching.ts", script)
     data = folder / "viewports.json"
