@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -70,14 +70,15 @@ class Results:
 
 
 async def collect(world: World, scale: Scale, rounds: int, only: str, say: Callable[[str], None]) -> Results:
-    """Run everything, candidates side by side in each round."""
+    """Run everything, candidates side by side in each round; one run for each point of a curve."""
     results = Results()
     todo = [*_in_rounds() * rounds, *_once()] if scale is not SMOKE else _in_smoke_test()
     for name, work in todo:
         if only not in name:
             continue
         try:
-            found = await work(world, scale)
+            curve = name.startswith(("clients", "load"))
+            found = await work(world, replace(scale, runs=1) if curve else scale)
         except MissingError as problem:
             results.missing[name] = str(problem)
             say(f"{name}: not measured, {problem}")

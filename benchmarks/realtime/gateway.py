@@ -48,7 +48,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.realtime.gateway")
     parser.add_argument("--quick", action="store_true", help="50 clients: does it work?")
     parser.add_argument("--only", default="", help="runs whose name holds this word")
-    parser.add_argument("--rounds", type=int, default=2, help="how often candidates take turns")
+    parser.add_argument("--rounds", type=int, default=1, help="how often candidates take turns")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/.cache/realtime.json"))
     parser.add_argument("--docs", action="store_true", help="write docs/benchmarks/realtime.md and pictures")
     arguments = parser.parse_args()

@@ -52,7 +52,7 @@ def _busy() -> float:
     return (sum(values) - values[3] - values[4]) / _TICKS
 
 
-async def wait_until_quiet(seconds: float, below: float = 0.15) -> bool:
+async def wait_until_quiet(seconds: float, below: float = 0.3) -> bool:
     """Wait until all use less than `below` cores for half a second; False when they never did."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
