@@ -8,6 +8,7 @@ import pulumi
 import pulumi_aws as aws
 
 from components.budget.component import StackBudget
+from components.budget.usage import DeclaredUsage
 from components.data.component import DataTier
 from components.key import Key
 from components.network.component import Network
@@ -29,6 +30,7 @@ within = pulumi.ResourceOptions(providers=[provider])
 
 if config.budget:
     StackBudget("budget", config.budget, ctx=ctx, opts=within)
+DeclaredUsage("usage", config.usage, ctx=ctx, opts=within)
 
 key = Key("key", ctx=ctx, tier="security", purpose="stack", services=("logs", "cloudwatch"), opts=within)
 

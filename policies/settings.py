@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
 from policies.pricing import table as prices
+from policies.pricing.usage import price_of
 
 LEVELS: Final = ("advisory", "mandatory", "disabled")
 _LEVEL_KEY: Final = "enforcementLevel"
@@ -75,7 +76,9 @@ class BudgetSettings(ControlSettings):
     price_age_days: int = Field(default=365, ge=1, description="how old a price may be")
     usage: dict[str, Annotated[float, Field(ge=0)]] = Field(
         default_factory=dict[str, float],
-        description="expected use per resource and month, by the price's name, such as `nat.gb: 100`",
+        description="expected use of the stack in a month, by the price's name (`nat.gb: 100`) or for the "
+        "resources with a name (`sqs.request@*-jobs: 1000000`); shared equally, and over what the stack's "
+        "own DeclaredUsage says",
     )
 
 
@@ -136,7 +139,7 @@ def _check(policy: str, values: dict[str, Any], problems: list[str]) -> None:
         problems.extend(
             f"  budget.usage.{name}: no such price{_nearest(name, known)}"
             for name in values.get("usage", {})
-            if name not in known
+            if price_of(name) not in known
         )
     if policy != "all":
         _parse(policy, {key: value for key, value in values.items() if key != _LEVEL_KEY}, problems)

@@ -9,6 +9,7 @@ from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from components.base import Availability, Context, Lifecycle
 from components.budget.config import BudgetConfig
+from components.budget.usage import UsageConfig
 from components.data.config import DataConfig
 from components.model import Model
 from components.network.config import NetworkConfig
@@ -54,6 +55,9 @@ class StackConfig(Model):
         description="retained: protected resources, final snapshots, 30 days to take a deletion back",
     )
     budget: BudgetConfig | None = None
+    usage: UsageConfig = Field(
+        default_factory=UsageConfig, description="what the stack expects in a month; the estimate's use"
+    )
     network: NetworkConfig | None = None
     image: ImageConfig | None = None
     data: DataConfig | None = None

@@ -11,10 +11,11 @@ from policies.control import PASS, Outcome, Verdict, each, fail, undecided, whol
 from policies.example import Resource, example, res
 from policies.graph import Graph, Node, Values
 from policies.pricing import estimate as pricing
+from policies.pricing import savings
 from policies.pricing import table as prices
+from policies.pricing.tiers import BUDGET, monthly_limit
 from policies.settings import BudgetSettings, Settings
 
-BUDGET: Final = "aws:budgets/budget:Budget"
 _DEAREST: Final = 5
 
 
@@ -31,19 +32,6 @@ def today() -> dt.date:
 
 def _settings(settings: Settings) -> BudgetSettings:
     return settings if isinstance(settings, BudgetSettings) else BudgetSettings()
-
-
-def _limit(graph: Graph) -> tuple[Node | None, float | None]:
-    """The stack's monthly budget in dollars; the lowest when there are several."""
-    limits = [
-        (_dollars(budget), budget)
-        for budget in graph.of_type(BUDGET)
-        if budget.known("budgetType", "COST") == "COST" and budget.known("timeUnit") == "MONTHLY"
-    ]
-    if not limits:
-        return None, None
-    lowest, node = min(limits, key=lambda pair: pair[0])
-    return node, lowest
 
 
 def _budget(limit: str) -> Resource:
@@ -83,14 +71,6 @@ _SERVICE: Final = res(
 )
 
 
-def _dollars(budget: Node) -> float:
-    """AWS takes the amount as a text; one that is no number allows nothing."""
-    try:
-        return float(budget.known("limitAmount", 0))
-    except ValueError:
-        return 0.0
-
-
 @whole(
     "SLP-BUD-001",
     "The stack costs no more than its budget",
@@ -105,7 +85,7 @@ def _dollars(budget: Node) -> float:
 )
 def within_budget(graph: Graph, settings: Settings) -> Iterator[tuple[Node | None, Verdict]]:
     """Baseline and declared use, against the stack's own monthly budget."""
-    budget, limit = _limit(graph)
+    budget, limit = monthly_limit(graph)
     if limit is None:
         fix = "add aws.budgets.Budget(time_unit='MONTHLY', …): slipway:budget {monthly_usd, emails}"
         yield None, fail("has no monthly budget", fix=fix)
@@ -138,7 +118,7 @@ def _within(result: pricing.Estimate, limit: float) -> str:
 
 def _over(result: pricing.Estimate, limit: float) -> Verdict:
     dearest = [f"{label} ${usd:,.2f} ({urn})" for urn, label, usd in result.by_resource()[:_DEAREST]]
-    changes, total = pricing.enough(result, limit)
+    changes, total = savings.enough(result, limit)
     words = ", ".join(f"{saving.what} (-${saving.usd:,.2f})" for saving in changes)
     enough = f"{words} brings it to ${total:,.2f}" if total <= limit else "no change of size brings it under"
     return fail(
@@ -209,7 +189,7 @@ def _subscribers(notification: Values) -> bool:
 )
 def bounded_exposure(graph: Graph, settings: Settings) -> Iterator[tuple[Node | None, Verdict]]:
     """The ceiling of each service and of the database's storage."""
-    budget, limit = _limit(graph)
+    budget, limit = monthly_limit(graph)
     if limit is None:
         return
     chosen = _settings(settings)

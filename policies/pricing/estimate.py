@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,6 +10,8 @@ from policies.graph import Graph, Node
 from policies.pricing.items import Line
 from policies.pricing.mapping import lines
 from policies.pricing.table import Price, PriceTable
+from policies.pricing.tiers import tier_of
+from policies.pricing.usage import declared, shares
 from policies.reader import UndecidedError
 
 
@@ -23,7 +25,14 @@ class Item:
     price: Price
     quantity: float
     ceiling: float
-    declared: bool = False  # by the usage file, not by the resource
+    declared: bool = False  # by the stack's declared use, not by the resource
+    tier: str = ""
+    type: str = ""
+
+    @property
+    def service(self) -> str:
+        """AWS's offer code: what the bill calls the service."""
+        return self.price.offer.partition(" ")[0]
 
     @property
     def usd(self) -> float:
@@ -43,6 +52,8 @@ class Unpriced:
     urn: str
     label: str
     why: str
+    tier: str = ""
+    type: str = ""
 
 
 @dataclass
@@ -53,6 +64,7 @@ class Estimate:
     items: list[Item] = field(default_factory=list[Item])
     unpriced: list[Unpriced] = field(default_factory=list[Unpriced])
     undeclared: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
+    idle: list[str] = field(default_factory=list[str])  # declared, but no resource bills it
 
     @property
     def baseline(self) -> float:
@@ -119,85 +131,53 @@ def region_of(graph: Graph) -> str:
 
 
 def estimate(graph: Graph, table: PriceTable, usage: Mapping[str, float]) -> Estimate:
-    """Price every resource of the graph."""
+    """Price every resource of the graph; `usage` is what the pack's configuration declares itself."""
     result = Estimate(region_of(graph))
+    by_use: dict[str, list[tuple[Node, Line, Price]]] = {}
     for node in graph:
         try:
             found = lines(graph, node)
         except UndecidedError as unknown:
-            result.unpriced.append(Unpriced(node.urn, node.label, f"`{unknown.path}` is not known yet"))
+            result.unpriced.append(_unpriced(node, f"`{unknown.path}` is not known yet"))
             continue
         if found is None:
-            result.unpriced.append(Unpriced(node.urn, node.label, f"no price for {node.type}"))
+            result.unpriced.append(_unpriced(node, f"no price for {node.type}"))
             continue
         for line in found:
-            _add(result, node, line, table, usage)
+            price = table.find(line.price, result.region)
+            if price is None:
+                why = f"no price for {line.price} in {result.region}"
+                result.unpriced.append(_unpriced(node, why))
+            elif line.quantity is None:
+                by_use.setdefault(line.price, []).append((node, line, price))
+            else:
+                ceiling = line.quantity if line.highest is None else line.highest
+                result.items.append(_item(node, line, price, line.quantity, ceiling))
+    _share_out(result, by_use, declared(graph, usage))
     return result
 
 
-def _add(result: Estimate, node: Node, line: Line, table: PriceTable, usage: Mapping[str, float]) -> None:
-    price = table.find(line.price, result.region)
-    if price is None:
-        why = f"no price for {line.price} in {result.region}"
-        result.unpriced.append(Unpriced(node.urn, node.label, why))
-        return
-    declared = usage.get(line.price)
-    if line.quantity is None:
-        if declared is None:
-            result.undeclared.setdefault(line.price, []).append(node.urn)
-        else:
-            result.items.append(
-                Item(node.urn, node.label, line.what, price, declared, declared, declared=True)
-            )
-        return
-    ceiling = line.quantity if line.highest is None else line.highest
-    result.items.append(Item(node.urn, node.label, line.what, price, line.quantity, ceiling))
+def _share_out(
+    result: Estimate, by_use: Mapping[str, list[tuple[Node, Line, Price]]], usage: Mapping[str, float]
+) -> None:
+    used: set[str] = set()
+    for price_id, bills in by_use.items():
+        parts = shares(price_id, [node for node, _, _ in bills], usage)
+        for (node, line, price), part in zip(bills, parts, strict=True):
+            if part is None:
+                result.undeclared.setdefault(price_id, []).append(node.urn)
+                continue
+            quantity, key = part
+            used.add(key)
+            result.items.append(_item(node, line, price, quantity, quantity, declared=True))
+    result.idle.extend(sorted(key for key in usage if key not in used))
 
 
-@dataclass(frozen=True)
-class Saving:
-    """One change that makes the stack cheaper."""
-
-    what: str
-    usd: float
+def _item(
+    node: Node, line: Line, price: Price, quantity: float, ceiling: float, *, declared: bool = False
+) -> Item:
+    return Item(node.urn, node.label, line.what, price, quantity, ceiling, declared, tier_of(node), node.type)
 
 
-def savings(result: Estimate) -> list[Saving]:
-    """Changes that need no redesign, the largest first."""
-    found: list[Saving] = []
-    nats = [item for item in result.items if item.price.id == "nat.hour"]
-    if len(nats) > 1:
-        found.append(Saving(f"one NAT gateway instead of {len(nats)}", sum(item.usd for item in nats[1:])))
-    multi = [item for item in result.items if item.price.id.endswith(".multi")]
-    if multi:
-        # the price of one zone is about half; the exact one may not be in the table
-        found.append(Saving("the database in one zone", sum(item.usd for item in multi) / 2))
-    endpoints = [item for item in result.items if item.price.id == "endpoint.hour"]
-    if endpoints:
-        usd = sum(item.usd for item in endpoints)
-        found.append(
-            Saving(f"no interface endpoints ({len(endpoints)} now), their traffic over the NAT", usd)
-        )
-    found.extend(_smaller(result))
-    return sorted(found, key=lambda saving: -saving.usd)
-
-
-def _smaller(result: Estimate) -> list[Saving]:
-    dear = ("rds.postgres.", "cache.", "fargate.", "ec2.")
-    sums: dict[str, float] = {}
-    for item in result.items:
-        if item.price.id.startswith(dear):
-            sums[item.label] = sums.get(item.label, 0.0) + item.usd
-    return [Saving(f"half the size of {label}", usd / 2) for label, usd in sums.items()]
-
-
-def enough(result: Estimate, limit: float) -> tuple[Sequence[Saving], float]:
-    """The fewest changes that bring the total under the limit, and what the total is then."""
-    chosen: list[Saving] = []
-    total = result.total
-    for saving in savings(result):
-        if total <= limit:
-            break
-        chosen.append(saving)
-        total -= saving.usd
-    return chosen, max(total, 0.0)
+def _unpriced(node: Node, why: str) -> Unpriced:
+    return Unpriced(node.urn, node.label, why, tier_of(node), node.type)

@@ -103,7 +103,10 @@ def load_balancer(*, zones: int, public: bool) -> list[Line]:
         Line("alb.hour", HOURS, "load balancer"),
         usage("alb.lcu_hour", "capacity units of the load balancer"),
     ]
-    return [*lines, *(public_address(count=zones) if public and zones else [])]
+    if not public:
+        return lines
+    out = usage("transfer.out.gb", "data to the internet")
+    return [*lines, out, *(public_address(count=zones) if zones else [])]
 
 
 def interface_endpoint(*, zones: int) -> list[Line]:

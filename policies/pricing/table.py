@@ -8,9 +8,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import Final
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 DEFAULT_PATH: Final = Path(__file__).with_name("prices.json")
+
+
+class PriceFileError(Exception):
+    """A price file is wrong, in one or several places."""
+
+    def __init__(self, source: str, problems: list[str]) -> None:
+        super().__init__("\n".join([f"{source} is no valid price file:", *problems]))
+        self.problems = problems
 
 
 class Price(BaseModel):
@@ -57,4 +65,13 @@ class PriceTable(BaseModel):
 
 def load(path: Path = DEFAULT_PATH) -> PriceTable:
     """The table of a file."""
-    return TypeAdapter(PriceTable).validate_json(path.read_text(encoding="utf-8"))
+    try:
+        return PriceTable.model_validate_json(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise PriceFileError(path.name, [f"  it cannot be read: {error}"]) from error
+    except ValidationError as error:
+        problems = [
+            f"  {'.'.join(str(part) for part in each['loc'])}: {each['msg']} (found {each['input']!r:.80})"
+            for each in error.errors(include_url=False)
+        ]
+        raise PriceFileError(path.name, problems) from error

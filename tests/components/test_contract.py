@@ -21,6 +21,7 @@ CANONICAL = {
     "ContainerService": "slipway:service:ContainerService",
     "DataTier": "slipway:data:DataTier",
     "Database": "slipway:data:Database",
+    "DeclaredUsage": "slipway:budget:DeclaredUsage",
     "ImageBuild": "slipway:service:ImageBuild",
     "Key": "slipway:key:Key",
     "LoadBalancer": "slipway:realtime:LoadBalancer",

@@ -124,8 +124,8 @@ def test_what_has_no_price_is_undecided_and_named_until_it_is_allowed() -> None:
 
 
 def test_declared_use_counts() -> None:
-    """Use that the configuration declares is added per resource: 10 TB through each of two NATs."""
-    finding = judge(lambda: stack("1000"), settings={"budget": {"usage": {"nat.gb": 10_000}}}).one(
+    """Use that the configuration declares is added, the whole of it once: 20 TB through two NATs."""
+    finding = judge(lambda: stack("1000"), settings={"budget": {"usage": {"nat.gb": 20_000}}}).one(
         "SLP-BUD-001", "monthly"
     )
     assert finding.outcome.value == "fail"

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from policies.graph import Graph, Node
-from policies.pricing import estimate, items, mapping, table
+from policies.pricing import estimate, items, mapping, table, tiers
+from policies.reader import UNKNOWN
 
 PRICES = table.load()
 
@@ -155,3 +156,41 @@ def test_every_price_that_a_mapping_names_exists_or_is_sized() -> None:
             line.price for line in lines if line.price not in known and not line.price.startswith(sized)
         ]
         assert unknown == [], type_
+
+
+def test_a_quantity_is_the_stacks_and_is_shared_among_those_that_bill_it() -> None:
+    """A key with a glob is for the resources whose names fit; the others share the bare one."""
+    graph = Graph([node("aws:sqs/queue:Queue", name) for name in ("a-jobs", "b-jobs", "events", "other")])
+    usage = {"sqs.request": 2_000_000, "sqs.request@*-jobs": 1_000_000, "nat.gb": 5}
+    result = estimate.estimate(graph, PRICES, usage)
+    assert [(item.label, item.quantity) for item in result.items] == [
+        ("queue a-jobs", 500_000),
+        ("queue b-jobs", 500_000),
+        ("queue events", 1_000_000),
+        ("queue other", 1_000_000),
+    ]
+    assert result.idle == ["nat.gb"]
+    only = estimate.estimate(graph, PRICES, {"sqs.request@events": 1_000_000})
+    assert len(only.undeclared["sqs.request"]) == 3
+
+
+def test_the_stack_declares_its_use_in_its_own_graph() -> None:
+    """A component named DeclaredUsage carries it; the pack's configuration goes over it."""
+    carrier = node("acme:cost:DeclaredUsage", "usage", usage={"sqs.request": 1_000_000, "nat.gb": UNKNOWN})
+    graph = Graph([carrier, node("aws:sqs/queue:Queue", "q"), node("aws:ec2/natGateway:NatGateway", "n")])
+    result = estimate.estimate(graph, PRICES, {})
+    assert round(result.usage, 4) == 0.4
+    assert list(result.undeclared) == ["nat.gb"]
+    assert round(estimate.estimate(graph, PRICES, {"sqs.request": 5_000_000}).usage, 4) == 2.0
+
+
+def test_a_tier_is_the_tag_or_else_the_component_that_holds_it() -> None:
+    """Dashboards take no tags: their URN names the tier."""
+    tagged = node("aws:kms/key:Key", "key", tags={"tier": "security"})
+    chain = "slipway:realtime:RealtimeTier$aws:cloudwatch/dashboard:Dashboard"
+    held = Node("aws:cloudwatch/dashboard:Dashboard", f"urn:pulumi:s::p::{chain}::board", "board", {})
+    assert [tiers.tier_of(each) for each in (tagged, held, node("aws:kms/key:Key", "k"))] == [
+        "security",
+        "realtime",
+        "(none)",
+    ]
