@@ -66,6 +66,19 @@ def synth(
     )
 
 
+def synth_so_far(root: Path, stack: str) -> tuple[Graph, LabError | None]:
+    """The preview-mode graph of `stack`, and what ended its program half-way, if something did."""
+    project, config, secrets = read_stack(root, stack)
+    return compose_so_far(
+        lambda: _run_program(root),
+        project=project,
+        stack=stack,
+        config=config,
+        secret_keys=secrets,
+        root=root,
+    )
+
+
 def compose(
     program: Callable[[], object],
     *,
@@ -80,24 +93,76 @@ def compose(
 ) -> Graph:
     """The graph of any program given as a function. It runs its own event loop: call it outside of one."""
     engine = monitor or _monitor(project, stack, mode, creator)
+    error = _run(program, engine, lambda: _settings(engine, project, stack, mode, root), config, secret_keys)
+    if isinstance(error, LabError):
+        raise error
+    if error is not None:
+        raise _explain(error, root, stack) from error
+    return engine.graph()
+
+
+def compose_so_far(
+    program: Callable[[], object],
+    *,
+    project: str = "slipway",
+    stack: str = "test",
+    config: Mapping[str, str] | None = None,
+    secret_keys: list[str] | None = None,
+    root: Path | None = None,
+) -> tuple[Graph, LabError | None]:
+    """As `compose` at preview, but a program that fails leaves what it had registered until then."""
+    engine = _monitor(project, stack, "preview", None)
+    raised: list[Exception] = []
+
+    def until_it_fails() -> None:
+        # what was registered before is on its way still, and is waited for as if nothing had happened
+        try:
+            program()
+        except Exception as error:  # noqa: BLE001  it is told when the rest is there
+            raised.append(error)
+
+    late = _run(
+        until_it_fails,
+        engine,
+        lambda: _settings(engine, project, stack, "preview", root),
+        config,
+        secret_keys,
+    )
+    error = raised[0] if raised else late
+    if error is None or isinstance(error, LabError):
+        return engine.graph(), error
+    explained = _explain(error, root, stack)
+    explained.__cause__ = error
+    return engine.graph(), explained
+
+
+def _run(
+    program: Callable[[], object],
+    engine: Monitor,
+    chosen: Callable[[], settings.Settings],
+    config: Mapping[str, str] | None,
+    secret_keys: list[str] | None,
+) -> Exception | None:
+    """Run the program against the engine; what ended it, if it was not its own end.
+
+    The settings are made where they are used: they live in the context that makes them.
+    """
 
     async def main() -> None:
         asyncio.get_running_loop().set_exception_handler(_unretrieved)
         if getattr(engine.creator, "instant", False):
             asyncio.get_running_loop().set_default_executor(_Inline(max_workers=1))
         pulumi_config.set_all_config(dict(config or {}), secret_keys or [])
-        settings.configure(_settings(engine, project, stack, mode, root))
+        settings.configure(chosen())
         await pulumi_stack.run_in_stack(_returning_nothing(program))
 
     # an empty context: nothing of an earlier run (root stack, settings) is seen, and nothing leaks out
     try:
         with _no_collection():
             contextvars.Context().run(asyncio.run, main())
-    except LabError:
-        raise
-    except Exception as error:
-        raise _explain(error, root, stack) from error
-    return engine.graph()
+    except Exception as error:  # noqa: BLE001  the caller puts it in words
+        return error
+    return None
 
 
 def _unretrieved(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

@@ -92,7 +92,7 @@ def _enabled(group: Sequence[Control], settings: Settings) -> Iterator[Control]:
 
 def build(ledger: Ledger | None = None, only: Iterable[Control] | None = None) -> Pack:
     """The pack's policies, of all controls or `only` these. Settings come from the engine, at each call."""
-    pack = Pack(ledger or Ledger(waivers.load()))
+    pack = Pack(ledger or Ledger(*waivers.read()))
     group = _CONTROLS if only is None else tuple(only)
     costs = tuple(control for control in group if control.whole and control.family == BUDGET)
     relations = tuple(control for control in group if control.whole and control not in costs)
@@ -117,6 +117,8 @@ def _resource_policy(name: str, group: Sequence[Control], pack: Pack) -> Resourc
     def validate(args: ResourceValidationArgs, report: Callable[..., None]) -> None:
         settings = parse(name, _values(args))
         node = Node.of(args)  # pyright: ignore[reportArgumentType]  its attributes are those of a resource
+        if not pack.inputs:
+            pack.ledger.ran.update(control.id for control in _enabled(group, settings))
         pack.inputs[node.urn] = node.props
         for control in _enabled((*by_type.get(node.type, ()), *anywhere), settings):
             pack.report(pack.ledger.record(name, control.judge(node, settings)), settings, report)
@@ -151,6 +153,7 @@ def _stack_policy(
 def _related(name: str, group: Sequence[Control], pack: Pack) -> StackCheck:
     def check(graph: Graph, settings: Settings, report: Callable[..., None]) -> None:
         for control in _enabled(group, settings):
+            pack.ledger.ran.add(control.id)
             pack.report(pack.ledger.record(name, control.relate(graph, settings)), settings, report)
 
     return check
@@ -159,8 +162,10 @@ def _related(name: str, group: Sequence[Control], pack: Pack) -> StackCheck:
 def _waiver_problems(ledger: Ledger) -> StackCheck:
     def check(_graph: Graph, settings: Settings, report: Callable[..., None]) -> None:
         most = settings.max_matches if isinstance(settings, WaiverSettings) else WaiverSettings().max_matches
-        for waiver, problem in ledger.problems(controls(), most):
-            report(f"the waiver of {waiver.control} for {waiver.urn} ({waiver.owner}) {problem}")
+        for mistake in ledger.mistakes:
+            report(f"the waiver file has a mistake, and what stands there is not applied: {mistake}")
+        for problem in ledger.problems(controls(), most):
+            report(problem.text())
 
     return check
 

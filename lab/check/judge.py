@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,11 +17,17 @@ from pulumi_policy import EnforcementLevel
 from pulumi_policy.policy import _PolicyAnalyzerServicer  # pyright: ignore[reportPrivateUsage]
 
 from lab import wire
+from lab.check.places import Place, place_of
+from lab.check.secrets import Redactor
+from lab.check.unseen import unseen
+from lab.cost.bill import bill
 from lab.errors import LabError
 from lab.model import STACK_TYPE, UNKNOWN, Graph, Resource
 from policies import pack, settings, waivers
 from policies.control import Control, Finding, Outcome
-from policies.waivers import Ledger
+from policies.graph import Node
+from policies.pricing.tiers import tier_of
+from policies.waivers import Ledger, Waiver, WaiverProblem
 
 STRICT: Final = "prod"  # whose settings judge a stack that has no config of its own
 _LEVELS: Final[Mapping[str, int]] = {
@@ -40,6 +46,28 @@ class Violation:
     message: str
     urn: str
 
+    @property
+    def control(self) -> str:
+        """The id of the control that it speaks of, if it speaks of one."""
+        word = self.message.partition(" ")[0]
+        return word if word.startswith("SLP-") else ""
+
+
+@dataclass(frozen=True)
+class Money:
+    """What the stack costs in a month, in dollars, and how many of its resources have no known price."""
+
+    baseline: float
+    usage: float
+    exposure: float
+    unpriced: int
+    limit: float | None = None
+
+    @property
+    def total(self) -> float:
+        """What runs anyway, and the declared use."""
+        return self.baseline + self.usage
+
 
 @dataclass(frozen=True)
 class Report:
@@ -53,6 +81,14 @@ class Report:
     findings: tuple[Finding, ...]
     violations: tuple[Violation, ...]
     disabled: tuple[str, ...] = ()
+    tiers: Mapping[str, str] = field(default_factory=dict[str, str])  # by URN
+    places: Mapping[str, Place] = field(default_factory=dict[str, Place])  # by URN
+    unseen: Mapping[str, int] = field(default_factory=dict[str, int])  # types that the pack does not know
+    waivers: tuple[tuple[Waiver, frozenset[str]], ...] = ()  # those that covered something, and what
+    waiver_problems: tuple[WaiverProblem, ...] = ()
+    money: Money | None = None
+    related: bool = True  # whether relations were judged: not on a part of a stack
+    errors: tuple[LabError, ...] = ()  # what kept the report from being whole
 
     @property
     def blocking(self) -> tuple[Violation, ...]:
@@ -71,19 +107,27 @@ class Report:
 def check(
     graph: Graph,
     *,
+    root: Path | None = None,
     folder: Path | None = None,
+    config_file: Path | None = None,
     waiver_file: Path | None = None,
     today: dt.date | None = None,
+    ended: LabError | None = None,
 ) -> Report:
-    """Judge a preview-mode graph by the pack, configured as for `graph.stack`."""
+    """Judge a preview-mode graph by the pack, configured as for `graph.stack`.
+
+    `ended` is what ended the program half-way: each resource is judged, and no relation of a part of a stack.
+    """
     started = time.monotonic()
     home = folder or Path(pack.__file__).parent
-    config_path = _config_path(home, graph.stack)
-    try:
-        config = settings.load(config_path)
-        ledger = Ledger(waivers.load(waiver_file or home / "waivers.yaml"))
-    except (settings.PackConfigError, waivers.WaiverError) as error:
-        raise LabError(str(error), hint=f"correct the file in {home}", code="policy-config") from error
+    config_path = config_file or _config_path(home, graph.stack)
+    waiver_path = waiver_file or home / "waivers.yaml"
+    errors = [ended] if ended else []
+    config = _config(config_path, errors)
+    sound, mistakes = waivers.read(waiver_path) if waiver_file or waiver_path.is_file() else ([], [])
+    if mistakes:
+        errors.append(_mistakes(waivers.WaiverError(waiver_path.name, mistakes), waiver_path, "waiver-file"))
+    ledger = Ledger(sound)
     if today is not None:
         ledger.today = today
     built = pack.build(ledger)
@@ -91,22 +135,72 @@ def check(
         pack.NAME, pack.VERSION, list(built.policies), EnforcementLevel.MANDATORY
     )
     servicer.Configure(_configuration(config), None)
-    diagnostics = [*_one_by_one(servicer, graph), *_together(servicer, graph)]
+    diagnostics = _one_by_one(servicer, graph)
+    if ended is None:
+        diagnostics += _together(servicer, graph)
+    hide = Redactor(graph)
     return Report(
         stack=graph.stack,
         resources=len(graph),
         config=config_path.name,
         seconds=time.monotonic() - started,
         controls=tuple(pack.controls()),
-        findings=tuple(ledger.findings()),
-        violations=tuple(
-            Violation(
-                each.policyName, each.enforcementLevel == analyzer_pb2.MANDATORY, _words(each), each.urn
-            )
-            for each in diagnostics
-        ),
+        findings=tuple(hide.finding(finding) for finding in ledger.findings()),
+        violations=tuple(_violation(each, hide) for each in diagnostics),
         disabled=tuple(name for name in settings.SETTINGS if _level(config, name) == "disabled"),
+        waivers=tuple(sorted(ledger.applied().items(), key=lambda pair: (pair[0].control, pair[0].urn))),
+        waiver_problems=tuple(_waiver_problems(ledger, config)) if ended is None else (),
+        tiers={each.urn: tier_of(Node(each.type, each.urn, each.name, each.inputs)) for each in graph},
+        places=_places(graph, root),
+        money=_money(graph) if ended is None else None,
+        unseen=unseen(graph, ledger.findings()),
+        related=ended is None,
+        errors=tuple(hide.error(error) for error in errors),
     )
+
+
+def _config(path: Path, errors: list[LabError]) -> dict[str, dict[str, Any]]:
+    """What is sound in the configuration; its mistakes are errors beside the report."""
+    try:
+        return settings.load(path)
+    except settings.PackConfigError as error:
+        errors.append(_mistakes(error, path, "policy-config"))
+        return {}
+
+
+def _mistakes(error: Exception, path: Path, code: str) -> LabError:
+    first, _, rest = str(error).partition("\n")
+    return LabError(first, cause=rest, hint=f"correct {path}; until then the rest of it applies", code=code)
+
+
+def _violation(diagnostic: Any, hide: Redactor) -> Violation:
+    return Violation(
+        diagnostic.policyName,
+        diagnostic.enforcementLevel == analyzer_pb2.MANDATORY,
+        hide.text(_words(diagnostic)),
+        diagnostic.urn,
+    )
+
+
+def _waiver_problems(ledger: Ledger, config: Mapping[str, Mapping[str, Any]]) -> list[WaiverProblem]:
+    if _level(config, "waivers") == "disabled":
+        return []
+    values = {key: value for key, value in config.get("waivers", {}).items() if key != "enforcementLevel"}
+    chosen = settings.WaiverSettings.model_validate(values)
+    return ledger.problems(pack.controls(), chosen.max_matches)
+
+
+def _money(graph: Graph) -> Money:
+    priced = bill(graph)
+    row = priced.whole
+    return Money(row.baseline, row.usage, row.exposure, len(row.unpriced), priced.budget)
+
+
+def _places(graph: Graph, root: Path | None) -> dict[str, Place]:
+    if root is None:
+        return {}
+    found = {resource.urn: place_of(resource, graph, root) for resource in graph}
+    return {urn: place for urn, place in found.items() if place is not None}
 
 
 def _words(diagnostic: Any) -> str:

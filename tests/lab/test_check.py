@@ -13,8 +13,8 @@ import pytest
 
 from lab import cli
 from lab.check import judge
-from lab.check.report import document, text
-from lab.errors import LabError
+from lab.check.document import document
+from lab.check.text import text
 from lab.output import Output
 from lab.synth import compose, synth
 
@@ -109,7 +109,8 @@ def test_a_waiver_counts_as_waived_and_a_stale_one_blocks(tmp_path: Path) -> Non
     """The file's finding is accepted until its day, and then it is two findings."""
     path = tmp_path / "waivers.yaml"
     path.write_text(
-        "waivers:\n- {control: SLP-ENC-005, urn: '*::k', reason: rotation is done by hand, owner: me, expires: 2027-01-01}\n",
+        "waivers:\n- {control: SLP-ENC-005, urn: '*::k', reason: rotation is done by hand, owner: me, "
+        "ticket: OPS-1, compensating: a reminder each year, expires: 2027-01-01}\n",
         encoding="utf-8",
     )
 
@@ -126,10 +127,14 @@ def test_a_waiver_counts_as_waived_and_a_stale_one_blocks(tmp_path: Path) -> Non
 
 
 def test_a_broken_pack_configuration_is_an_error_with_a_hint(tmp_path: Path) -> None:
-    """The file, the key, the nearest key."""
+    """The file, the key, the nearest key; and the rest of the report is there, judged by the defaults."""
     (tmp_path / "config.prod.json").write_text('{"budgett": {}}', encoding="utf-8")
-    with pytest.raises(LabError, match="budgett: no such policy; did you mean 'budget'"):
-        check(lambda: None, folder=tmp_path)
+    report = check(lambda: aws.sqs.Queue("jobs", name="jobs"), folder=tmp_path)
+    (config,) = report.errors
+    assert "budgett: no such policy; did you mean 'budget'" in str(config.cause)
+    assert config.hint == f"correct {tmp_path / 'config.prod.json'}; until then the rest of it applies"
+    assert config.code == "policy-config"
+    assert len(failing(report, "SLP-ENC-002")) == 1
 
 
 def test_the_document_holds_what_the_report_says() -> None:
@@ -166,5 +171,6 @@ def test_check_exits_one_when_a_stack_is_blocked(
     monkeypatch.chdir(tmp_path)
     assert cli.main(["check", "dev", "--no-color"]) == 1
     shown = capsys.readouterr().out
-    assert "fail SLP-ENC-002 [high] queue jobs: has no kmsMasterKeyId" in shown
-    assert "fail SLP-BUD-001 [high] the stack: has no monthly budget" in shown
+    assert "  queue jobs  __main__.py:2\n    urn:pulumi:dev::demo::aws:sqs/queue:Queue::jobs\n" in shown
+    assert "    fail SLP-ENC-002 [high] has no kmsMasterKeyId" in shown
+    assert "the stack\n    fail SLP-BUD-001 [high] has no monthly budget" in shown

@@ -1,0 +1,40 @@
+"""Resource types that the pack does not know: nothing is proved of them, and a report says so."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Final
+
+from lab.model import Graph
+from policies import pack
+from policies.control import Finding
+from policies.reader import canonical
+
+_TOKEN: Final = re.compile(r"[\"']([a-z0-9-]+:[A-Za-z0-9/]+:[A-Za-z0-9]+)[\"']")
+
+
+def unseen(graph: Graph, findings: Iterable[Finding]) -> Mapping[str, int]:
+    """How many resources there are of each type that no control judged and that the pack names nowhere."""
+    judged = {finding.urn for finding in findings}
+    known = _named()
+    counts = Counter(
+        resource.type
+        for resource in graph
+        if resource.custom
+        and not resource.is_provider
+        and resource.urn not in judged
+        and canonical(resource.type) not in known
+    )
+    return dict(sorted(counts.items()))
+
+
+@lru_cache(maxsize=1)
+def _named() -> frozenset[str]:
+    """Every type that the pack's own text names: a list kept by hand would forget one."""
+    folder = Path(pack.__file__).parent
+    texts = (path.read_text(encoding="utf-8") for path in sorted(folder.rglob("*.py")))
+    return frozenset(canonical(token) for text in texts for token in _TOKEN.findall(text))
