@@ -24,6 +24,7 @@ from lab.check.text import text
 from lab.errors import LabError
 from lab.output import Output
 from policies.control import Control, Finding, Outcome
+from policies.frameworks import maps
 from policies.waivers import Waiver, WaiverProblem
 
 GOLDEN = Path(__file__).with_name("golden")
@@ -40,6 +41,7 @@ def made(number: int, title: str, severity: str = "high", family: str = "encrypt
         family,  # pyright: ignore[reportArgumentType]
         rationale="What is not protected is read.",
         remediation="protect it",
+        frameworks=maps("SQS.1", cis="2.1", nag="SQS2", checkov="27") if number == 1 else maps(),
     )
 
 
