@@ -150,6 +150,23 @@ class Graph:
         """The nodes of a type whose `key` names `target` (a bucket's policy, a queue's policy, …)."""
         return [node for node in self.of_type(type_) if self.refers(node, key, target)]
 
+    def perhaps_about(self, target: Node, type_: str, key: str) -> list[Node]:
+        """The nodes of a type of which nobody can say yet whether their `key` names `target`.
+
+        What is made from another resource of the target's type names that one; a literal that names one, too.
+        """
+        peers = self.of_type(target.type)
+        nameless = UNKNOWN in map(target.props.get, _NAMES)
+
+        def open_(node: Node) -> bool:
+            if any(peer in node.deps.get(key, ()) for peer in peers):
+                return False
+            return node.get(key) is UNKNOWN or (
+                nameless and not any(self.refers(node, key, peer) for peer in peers)
+            )
+
+        return [node for node in self.of_type(type_) if open_(node)]
+
     def referred(self, node: Node, key: str, type_: str) -> Node | None:
         """The node of a type that `node.key` names."""
         return next((target for target in self.of_type(type_) if self.refers(node, key, target)), None)

@@ -17,7 +17,18 @@ from pulumi_policy import (
 
 from policies import waivers
 from policies.control import Control, Finding, Outcome
-from policies.controls import budget, encryption, encryption_relations, network, private_subnets
+from policies.controls import (
+    access,
+    budget,
+    containers,
+    encryption,
+    encryption_relations,
+    identity,
+    identity_roles,
+    network,
+    private_subnets,
+    resource_policies,
+)
 from policies.graph import Graph, Node
 from policies.settings import SETTINGS, ControlSettings, Settings, WaiverSettings, parse
 from policies.waivers import Ledger
@@ -27,7 +38,12 @@ VERSION: Final = "0.1.0"
 DESCRIPTION: Final = "Private networks, encryption and budget, proved on the graph before it exists."
 
 # every module of controls
-MODULES: Final = (network, private_subnets, encryption, encryption_relations, budget)
+MODULES: Final = (
+    *(network, private_subnets),
+    *(encryption, encryption_relations),
+    *(identity, identity_roles, resource_policies, containers, access),
+    budget,
+)
 _CONTROLS: Final[tuple[Control, ...]] = tuple(control for module in MODULES for control in module.CONTROLS)
 # The resource policy sees one resource's inputs, before it is made; stack policies see outputs and relations.
 # Few policies: for each of them the engine's side reads the stack anew.

@@ -52,6 +52,20 @@ class ControlSettings(Settings):
 class ResourceSettings(ControlSettings):
     """Controls of one resource."""
 
+    services_without_source: tuple[str, ...] = Field(
+        default=("ec2.amazonaws.com", "lambda.amazonaws.com", "edgelambda.amazonaws.com"),
+        description="services that cannot say on whose behalf they come: none is asked for aws:SourceAccount",
+    )
+    service_users: tuple[str, ...] = Field(
+        default=(), description="names of IAM users that a machine cannot do without, such as SMTP senders"
+    )
+    max_session_seconds: int = Field(
+        default=3600, ge=3600, le=43200, description="how long a session of a role may last"
+    )
+    require_boundary: bool = Field(
+        default=False, description="whether every role needs a permissions boundary"
+    )
+
 
 class RelationSettings(ControlSettings):
     """Controls of the relations of a stack."""
@@ -61,6 +75,10 @@ class RelationSettings(ControlSettings):
     )
     public_ports: tuple[int, ...] = Field(
         default=(80, 443), description="ports that a public load balancer may open to the world"
+    )
+    managed_policies: tuple[str, ...] = Field(
+        default=(),
+        description="ARNs of AWS's own policies that may be attached, beside the service-role ones",
     )
 
 
