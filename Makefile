@@ -83,6 +83,7 @@ bench: $(SYNC) ## side-by-side measurements (benchmarks/)
 
 schema: $(SYNC) ## regenerate docs/reference
 	@$(BIN)/python -m components.stack.schema
+	@$(BIN)/python -m policies.schema
 	@$(BIN)/python -m components.realtime.reference
 
 image: ## the apps' container image (needs a container engine)

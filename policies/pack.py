@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -16,6 +16,7 @@ from pulumi_policy import (
 )
 
 from policies import waivers
+from policies.config import selectors
 from policies.control import Control, Finding, Outcome
 from policies.controls import (
     access,
@@ -70,6 +71,7 @@ class Pack:
 
     ledger: Ledger
     inputs: dict[str, Mapping[str, Any]] = field(default_factory=dict[str, Mapping[str, Any]])
+    first: str = ""  # the URN with which each run begins
     advisory: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
     _graph: Graph | None = None
     _asked: set[str] = field(default_factory=set[str])
@@ -97,7 +99,7 @@ class Pack:
             report(finding.text(), finding.urn or None)
 
 
-def _selected(control: Control, words: Sequence[str]) -> bool:
+def _selected(control: Control, words: Collection[str]) -> bool:
     return control.id in words or control.family in words
 
 
@@ -133,8 +135,10 @@ def _resource_policy(name: str, group: Sequence[Control], pack: Pack) -> Resourc
     def validate(args: ResourceValidationArgs, report: Callable[..., None]) -> None:
         settings = parse(name, _values(args))
         node = Node.of(args)  # pyright: ignore[reportArgumentType]  its attributes are those of a resource
-        if not pack.inputs:
+        if pack.first in ("", node.urn):
+            pack.first = node.urn
             pack.ledger.ran.update(control.id for control in _enabled(group, settings))
+            _misconfigured(name, settings, report)
         pack.inputs[node.urn] = node.props
         for control in _enabled((*by_type.get(node.type, ()), *anywhere), settings):
             pack.report(pack.ledger.record(name, control.judge(node, settings)), settings, report)
@@ -168,11 +172,19 @@ def _stack_policy(
 
 def _related(name: str, group: Sequence[Control], pack: Pack) -> StackCheck:
     def check(graph: Graph, settings: Settings, report: Callable[..., None]) -> None:
+        _misconfigured(name, settings, report)
         for control in _enabled(group, settings):
             pack.ledger.ran.add(control.id)
             pack.report(pack.ledger.record(name, control.relate(graph, settings)), settings, report)
 
     return check
+
+
+def _misconfigured(name: str, settings: Settings, report: Callable[..., None]) -> None:
+    """The engine checks keys and types of a configuration; only the pack knows its controls."""
+    if isinstance(settings, ControlSettings):
+        for problem in selectors(name, settings, _CONTROLS):
+            report(f"the configuration has a mistake: {problem}")
 
 
 def _waiver_problems(ledger: Ledger) -> StackCheck:

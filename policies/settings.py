@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
-import json
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Annotated, Any, Final, Literal, cast
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
-from policies.pricing import table as prices
-from policies.pricing.usage import price_of
+from policies.problems import Problem, from_pydantic, told
 
-LEVELS: Final = ("advisory", "mandatory", "disabled")
-_LEVEL_KEY: Final = "enforcementLevel"
 # a control's id, or a family
 _SELECTOR: Final = r"^(SLP-[A-Z]{3}-[0-9]{3}|[a-z]+(-[a-z]+)*)$"
 
@@ -23,9 +17,12 @@ _SELECTOR: Final = r"^(SLP-[A-Z]{3}-[0-9]{3}|[a-z]+(-[a-z]+)*)$"
 class PackConfigError(Exception):
     """The pack's configuration is wrong, in one or several places."""
 
-    def __init__(self, source: str, problems: list[str]) -> None:
-        super().__init__("\n".join([f"{source} is not a valid configuration of the pack:", *problems]))
-        self.problems = problems
+    def __init__(self, source: str, problems: Sequence[Problem]) -> None:
+        super().__init__(told(source, problems))
+        self.problems = list(problems)
+
+
+Reason = Annotated[str, Field(min_length=15, description="why, in a sentence")]
 
 
 class Settings(BaseModel):
@@ -41,8 +38,9 @@ class Settings(BaseModel):
 class ControlSettings(Settings):
     """Which controls judge, and which of them only report."""
 
-    disabled: tuple[Annotated[str, Field(pattern=_SELECTOR)], ...] = Field(
-        default=(), description="controls or families that do not judge this stack"
+    disabled: dict[Annotated[str, Field(pattern=_SELECTOR)], Reason] = Field(
+        default_factory=dict[str, str],
+        description="controls or families that do not judge this stack, each with the reason",
     )
     advisory: tuple[Annotated[str, Field(pattern=_SELECTOR)], ...] = Field(
         default=(), description="controls or families whose findings are reported and stop nothing"
@@ -117,67 +115,12 @@ SETTINGS: Final[Mapping[str, type[Settings]]] = {
 
 def parse(policy: str, values: Mapping[str, Any], source: str = "the configuration") -> Settings:
     """One policy's settings."""
-    problems: list[str] = []
-    settings = _parse(policy, values, problems)
-    if settings is None:
-        raise PackConfigError(source, problems)
-    return settings
-
-
-def load(path: Path) -> dict[str, dict[str, Any]]:
-    """A `config.<stack>.json`, checked whole; the engine itself ignores unknown policy names."""
     try:
-        document: Any = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise PackConfigError(path.name, [f"  it cannot be read: {error}"]) from error
-    if not isinstance(document, dict):
-        raise PackConfigError(path.name, ["  it must be an object with a key per policy"])
-    config = cast("dict[str, Any]", document)
-    problems: list[str] = []
-    for policy, values in config.items():
-        if policy not in SETTINGS and policy != "all":
-            problems.append(f"  {policy}: no such policy{_nearest(policy, list(SETTINGS))}")
-        elif isinstance(values, dict):
-            _check(policy, cast("dict[str, Any]", values), problems)
-        elif values not in LEVELS:
-            problems.append(f"  {policy}: {values!r} is none of {', '.join(LEVELS)}")
-    if problems:
-        raise PackConfigError(path.name, problems)
-    return {
-        name: ({_LEVEL_KEY: values} if isinstance(values, str) else values) for name, values in config.items()
-    }
-
-
-def _check(policy: str, values: dict[str, Any], problems: list[str]) -> None:
-    level = values.get(_LEVEL_KEY, "mandatory")
-    if level not in LEVELS:
-        problems.append(f"  {policy}.{_LEVEL_KEY}: {level!r} is none of {', '.join(LEVELS)}")
-    if policy == "budget":
-        known = prices.load().ids()
-        problems.extend(
-            f"  budget.usage.{name}: no such price{_nearest(name, known)}"
-            for name in values.get("usage", {})
-            if price_of(name) not in known
-        )
-    if policy != "all":
-        _parse(policy, {key: value for key, value in values.items() if key != _LEVEL_KEY}, problems)
-
-
-def _parse(policy: str, values: Mapping[str, Any], problems: list[str]) -> Settings | None:
-    model = SETTINGS[policy]
-    try:
-        return model.model_validate(values)
+        return SETTINGS[policy].model_validate(values)
     except ValidationError as error:
-        known = [field.alias or name for name, field in model.model_fields.items()]
-        for each in error.errors(include_url=False):
-            where = ".".join(str(part) for part in (policy, *each["loc"]))
-            if each["type"] == "extra_forbidden":
-                problems.append(f"  {where}: no such key{_nearest(str(each['loc'][-1]), known)}")
-            else:
-                problems.append(f"  {where}: {each['msg']} (found {each['input']!r})")
-    return None
+        raise PackConfigError(source, mistakes(policy, error)) from error
 
 
-def _nearest(word: str, known: list[str]) -> str:
-    close = difflib.get_close_matches(word, known, n=1)
-    return f"; did you mean {close[0]!r}?" if close else f"; there are {', '.join(known)}"
+def mistakes(policy: str, error: ValidationError) -> list[Problem]:
+    """What is wrong with one policy's settings."""
+    return [from_pydantic(each, SETTINGS[policy], policy) for each in error.errors(include_url=False)]

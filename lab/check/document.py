@@ -26,6 +26,7 @@ def document(report: Report) -> dict[str, Any]:
         "complete": report.related,
         "counts": report.counts(),
         "disabled": list(report.disabled),
+        "switchedOff": dict(report.switched_off),
         "unknownTypes": dict(report.unseen),
         "cost": _cost(report),
         "controls": [

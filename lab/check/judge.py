@@ -23,6 +23,7 @@ from lab.check.unseen import unseen
 from lab.cost.bill import bill
 from lab.errors import LabError
 from lab.model import STACK_TYPE, UNKNOWN, Graph, Resource
+from policies import config as configuration
 from policies import pack, settings, waivers
 from policies.control import Control, Finding, Outcome
 from policies.graph import Node
@@ -80,7 +81,8 @@ class Report:
     controls: tuple[Control, ...]
     findings: tuple[Finding, ...]
     violations: tuple[Violation, ...]
-    disabled: tuple[str, ...] = ()
+    disabled: tuple[str, ...] = ()  # policies
+    switched_off: Mapping[str, str] = field(default_factory=dict[str, str])  # controls, with the reason
     tiers: Mapping[str, str] = field(default_factory=dict[str, str])  # by URN
     places: Mapping[str, Place] = field(default_factory=dict[str, Place])  # by URN
     unseen: Mapping[str, int] = field(default_factory=dict[str, int])  # types that the pack does not know
@@ -147,9 +149,12 @@ def check(
         controls=tuple(pack.controls()),
         findings=tuple(hide.finding(finding) for finding in ledger.findings()),
         violations=tuple(_violation(each, hide) for each in diagnostics),
-        disabled=tuple(name for name in settings.SETTINGS if _level(config, name) == "disabled"),
+        disabled=tuple(name for name in settings.SETTINGS if configuration.level(config, name) == "disabled"),
         waivers=tuple(sorted(ledger.applied().items(), key=lambda pair: (pair[0].control, pair[0].urn))),
         waiver_problems=tuple(_waiver_problems(ledger, config)) if ended is None else (),
+        switched_off={
+            word: reason for policy in config.values() for word, reason in policy.get("disabled", {}).items()
+        },
         tiers={each.urn: tier_of(Node(each.type, each.urn, each.name, each.inputs)) for each in graph},
         places=_places(graph, root),
         money=_money(graph) if ended is None else None,
@@ -159,13 +164,12 @@ def check(
     )
 
 
-def _config(path: Path, errors: list[LabError]) -> dict[str, dict[str, Any]]:
+def _config(path: Path, errors: list[LabError]) -> configuration.Config:
     """What is sound in the configuration; its mistakes are errors beside the report."""
-    try:
-        return settings.load(path)
-    except settings.PackConfigError as error:
-        errors.append(_mistakes(error, path, "policy-config"))
-        return {}
+    config, problems = configuration.read(path, pack.controls())
+    if problems:
+        errors.append(_mistakes(settings.PackConfigError(path.name, problems), path, "policy-config"))
+    return config
 
 
 def _mistakes(error: Exception, path: Path, code: str) -> LabError:
@@ -182,11 +186,10 @@ def _violation(diagnostic: Any, hide: Redactor) -> Violation:
     )
 
 
-def _waiver_problems(ledger: Ledger, config: Mapping[str, Mapping[str, Any]]) -> list[WaiverProblem]:
-    if _level(config, "waivers") == "disabled":
+def _waiver_problems(ledger: Ledger, config: configuration.Config) -> list[WaiverProblem]:
+    if configuration.level(config, "waivers") == "disabled":
         return []
-    values = {key: value for key, value in config.get("waivers", {}).items() if key != "enforcementLevel"}
-    chosen = settings.WaiverSettings.model_validate(values)
+    chosen = settings.WaiverSettings.model_validate(configuration.parameters(config, "waivers"))
     return ledger.problems(pack.controls(), chosen.max_matches)
 
 
@@ -213,22 +216,15 @@ def _config_path(home: Path, stack: str) -> Path:
     return own if own.is_file() else home / f"config.{STRICT}.json"
 
 
-def _configuration(config: Mapping[str, Mapping[str, Any]]) -> analyzer_pb2.ConfigureAnalyzerRequest:
+def _configuration(config: configuration.Config) -> analyzer_pb2.ConfigureAnalyzerRequest:
     """The config file as the engine sends it."""
     request = analyzer_pb2.ConfigureAnalyzerRequest()
     for name in settings.SETTINGS:
-        values = {key: value for key, value in config.get(name, {}).items() if key != "enforcementLevel"}
-        level = _LEVELS[_level(config, name)]
+        values = configuration.parameters(config, name)
+        level = _LEVELS[configuration.level(config, name)]
         request.policyConfig[name].MergeFrom(analyzer_pb2.PolicyConfig(enforcementLevel=level))
         request.policyConfig[name].properties.CopyFrom(json_format.ParseDict(values, struct_pb2.Struct()))
     return request
-
-
-def _level(config: Mapping[str, Mapping[str, Any]], name: str) -> str:
-    default = "advisory" if name == "undecided" else "mandatory"
-    return config.get(name, {}).get("enforcementLevel") or config.get("all", {}).get(
-        "enforcementLevel", default
-    )
 
 
 def _one_by_one(servicer: Any, graph: Graph) -> list[Any]:

@@ -113,6 +113,8 @@ def _notes(report: Report, output: Output) -> Iterator[str]:
         yield f"{output.paint('not judged', 'yellow')}: {unseen(report)}"
     if report.disabled:
         yield f"not judged ({report.config} disables them): {', '.join(report.disabled)}"
+    for word, reason in report.switched_off.items():
+        yield f"not judged ({report.config}): {word}: {reason}"
     if not report.related:
         yield "not judged: relations and budget, because the program ended before its graph was whole"
 

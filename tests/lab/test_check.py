@@ -131,7 +131,7 @@ def test_a_broken_pack_configuration_is_an_error_with_a_hint(tmp_path: Path) -> 
     (tmp_path / "config.prod.json").write_text('{"budgett": {}}', encoding="utf-8")
     report = check(lambda: aws.sqs.Queue("jobs", name="jobs"), folder=tmp_path)
     (config,) = report.errors
-    assert "budgett: no such policy; did you mean 'budget'" in str(config.cause)
+    assert "budgett: found an unknown policy" in str(config.cause)
     assert config.hint == f"correct {tmp_path / 'config.prod.json'}; until then the rest of it applies"
     assert config.code == "policy-config"
     assert len(failing(report, "SLP-ENC-002")) == 1

@@ -12,10 +12,11 @@ import pytest
 import yaml
 
 import policies
-from policies import pack, settings
+from policies import config, pack, settings
 from policies.control import Control, Verdict
 from policies.controls import encryption
 from policies.graph import Graph, Node
+from policies.pricing import table as prices
 from policies.settings import PackConfigError, Settings
 from policies.waivers import Ledger
 from tests.policies.support import judge
@@ -26,7 +27,7 @@ FOLDER = Path(policies.__file__).parent
 @pytest.mark.parametrize("stack", ["dev", "prod", "local"])
 def test_the_shipped_configurations_are_valid(stack: str) -> None:
     """Each stack's file is checked whole, usage names included."""
-    assert set(settings.load(FOLDER / f"config.{stack}.json")) == set(settings.SETTINGS)
+    assert set(config.load(FOLDER / f"config.{stack}.json", pack.controls())) == set(settings.SETTINGS)
 
 
 def test_a_wrong_configuration_lists_every_mistake_with_the_nearest_key(tmp_path: Path) -> None:
@@ -36,24 +37,77 @@ def test_a_wrong_configuration_lists_every_mistake_with_the_nearest_key(tmp_path
         json.dumps(
             {
                 "relatons": {},
-                "resources": {"undecidd": "fail", "disabled": ["SLP-1"]},
-                "budget": {"exposureFactor": 0, "usage": {"nat.gbb": 1}},
+                "resources": {"undecidd": "fail", "disabled": ["SLP-1"], "undecided": "report"},
+                "budget": {"exposureFactor": 0, "maxUnpriced": 2, "usage": {"nat.gbb": 1}},
                 "waivers": {"enforcementLevel": "maybe"},
                 "relations": "sometimes",
             }
         ),
         encoding="utf-8",
     )
-    with pytest.raises(PackConfigError) as caught:
-        settings.load(path)
-    text = str(caught.value)
-    assert "relatons: no such policy; did you mean 'relations'?" in text
-    assert "resources.undecidd: no such key; did you mean 'undecided'?" in text
-    assert "budget.exposureFactor: Input should be greater than or equal to 1 (found 0)" in text
-    assert "budget.usage.nat.gbb: no such price; did you mean 'nat.gb'?" in text
-    assert "waivers.enforcementLevel: 'maybe' is none of advisory, mandatory, disabled" in text
-    assert "relations: 'sometimes' is none of" in text
-    assert len(caught.value.problems) == 7
+    sound, problems = config.read(path, pack.controls())
+    said = [str(problem) for problem in problems]
+    assert said[0] == (
+        "relatons: found an unknown policy; allowed: one of resources, relations, budget, waivers, undecided; "
+        "nearest: relations"
+    )
+    assert said[1] == "resources.disabled: found a list; allowed: a mapping"
+    assert said[2].startswith("resources.undecidd: found an unknown key; allowed: one of undecided, disabled")
+    assert said[2].endswith("; nearest: undecided")
+    assert said[3:] == [
+        "budget.exposureFactor: found 0; allowed: 1.0 or more",
+        f"budget.usage.nat.gbb: found an unknown price; allowed: {ANY_PRICE}; nearest: nat.gb",
+        "waivers.enforcementLevel: found 'maybe'; allowed: one of advisory, mandatory, disabled",
+        "relations.enforcementLevel: found 'sometimes'; allowed: one of advisory, mandatory, disabled",
+    ]
+    # what is sound applies
+    assert sound == {
+        "resources": {"undecided": "report"},
+        "budget": {"maxUnpriced": 2},
+        "waivers": {},
+        "relations": {},
+    }
+    with pytest.raises(PackConfigError, match=r"config\.test\.json: 7 mistakes"):
+        config.load(path)
+
+
+ANY_PRICE = f"one of {len(prices.load().ids())} names"
+
+
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [
+        ("SLP-ENC-999", "found an unknown control or family"),
+        ("encrytion", "nearest: encryption"),
+        ("SLP-NET-001", "allowed: what may be waived; SLP-NET-001 may not"),
+        ("private-network", "allowed: what may be waived; SLP-NET-001"),
+    ],
+)
+def test_what_must_judge_cannot_be_switched_off(word: str, said: str, tmp_path: Path) -> None:
+    """An unknown id with the nearest, and controls that no waiver covers: alone or by their family."""
+    path = tmp_path / "config.test.json"
+    reason = "there is no such thing in this stack"
+    path.write_text(json.dumps({"relations": {"disabled": {word: reason}}}), encoding="utf-8")
+    (problem,) = config.read(path, pack.controls())[1]
+    assert problem.path == f"relations.disabled.{word}"
+    assert said in str(problem)
+
+
+def test_a_control_is_switched_off_with_a_reason_or_made_advisory() -> None:
+    """Off: no verdict. Advisory: found, and reported by the policy that stops nothing."""
+
+    def queue() -> None:
+        aws.sqs.Queue("jobs", name="jobs")
+
+    off = judge(queue, settings={"resources": {"disabled": {"SLP-ENC-002": "this stack has no keys"}}})
+    assert off.of("SLP-ENC-002", "fail") == []
+    soft = judge(queue, settings={"resources": {"advisory": ["SLP-ENC-002"]}})
+    assert soft.of("SLP-ENC-002", "fail") == ["jobs"]
+    said = [each.policyName for each in soft.diagnostics if "SLP-ENC-002" in each.message]
+    assert said == ["undecided"]
+    wrong = judge(queue, settings={"resources": {"advisory": ["SLP-ENC-992"]}})
+    told = [each.message for each in wrong.diagnostics if "the configuration has a mistake" in each.message]
+    assert ["resources.advisory.SLP-ENC-992: found an unknown control" in each for each in told] == [True]
 
 
 def test_a_control_that_raises_is_a_finding_and_not_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
