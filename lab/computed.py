@@ -102,6 +102,7 @@ _TEMPLATES: Final[Mapping[str, Mapping[str, Any]]] = {
         "arn": "arn:aws:iam::{_account}:role/{_name}",
         "uniqueId": "AROA{_hash}",
     },
+    "aws:iam/rolePolicy:RolePolicy": {"id": "{role}:{_name}"},
     "aws:kms/key:Key": {
         "id": "{_uuid}",
         "keyId": "{_uuid}",

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
 # the engine runs this file from inside its folder; the package itself is found from the folder above
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from policies import pack
+from policies import evidence, pack
 
 if __name__ == "__main__":
     from pulumi_policy import EnforcementLevel, PolicyPack
 
+    built = pack.build()
+    policies = list(built.policies)
+    if path := os.environ.get(evidence.VARIABLE):
+        policies.append(evidence.policy(built.ledger, Path(path)))
     # this constructor serves the engine until it is told to stop
     PolicyPack(
         name=pack.NAME,
-        policies=list(pack.build().policies),
+        policies=policies,
         enforcement_level=EnforcementLevel.MANDATORY,
         description=pack.DESCRIPTION,
     )

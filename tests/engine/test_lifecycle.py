@@ -1,0 +1,142 @@
+"""The life of each stack under the real engine: proved, made, left alone, edited, refreshed, removed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from lab.check import judge
+from lab.synth import synth
+from policies import evidence
+from tests.engine.engine import ROOT, Engine, Run
+
+pytestmark = [pytest.mark.timeout(900)]
+REPLACING = {"replace", "create-replacement", "delete-replaced", "delete"}
+
+
+def replaced(run: Run) -> list[str]:
+    """What a preview would remove or make anew, without what has another name after each change of its subject."""
+    return [urn for op, urns in run.ok().steps().items() if op in REPLACING for urn in urns]
+
+
+def of_check(engine: Engine) -> list[dict[str, object]]:
+    """The verdicts of `slipway check` on the same folder."""
+    graph = synth(engine.project, engine.stack)
+    return evidence.rows(judge.check(graph, folder=engine.project / "policies").findings)
+
+
+def test_the_pack_says_under_the_engine_what_check_says(engine: Engine) -> None:
+    """Control by control and resource by resource: the same outcome, for the same reason, by the same path."""
+    run = engine.proved
+    theirs = engine.verdicts()
+    ours = of_check(engine)
+    assert run.code == 0, run.said
+    assert len(theirs) > 50
+    by_key = {(row["control"], row["urn"]): row["outcome"] for row in theirs}
+    assert by_key == {(row["control"], row["urn"]): row["outcome"] for row in ours}
+    assert theirs == ours
+
+
+def test_the_engine_registers_what_the_lab_composes(engine: Engine) -> None:
+    """The same URNs: what is proved here is what is deployed, to the last child of a component."""
+    urns = {urn for urns in engine.proved.ok().steps().values() for urn in urns}
+    composed = {resource.urn for resource in synth(engine.project, engine.stack)}
+    assert {urn for urn in urns if "pulumi:pulumi:Stack" not in urn} == composed
+
+
+def test_up_makes_everything_and_a_second_preview_has_nothing_to_do(engine: Engine) -> None:
+    """Every resource exists once, each with an id of its own, and the program asks for the same again."""
+    engine.up().ok()
+    custom = [each for each in engine.state() if each["custom"] and not each["type"].startswith("pulumi:")]
+    assert len(engine.cloud.left()) == len(custom) > 100
+    engine.preview("--expect-no-changes").ok()
+
+
+def test_a_refresh_finds_no_drift_where_there_is_none(engine: Engine) -> None:
+    """What was read back is what was made, the inline policies of roles too."""
+    engine.refresh("--preview-only", "--expect-no-changes").ok()
+
+
+def test_a_refresh_finds_what_was_changed_by_hand(engine: Engine) -> None:
+    """A policy of a role that somebody widened is seen by its name, and so is a rule that is gone."""
+    policy = next(each for each in engine.state() if each["type"] == "aws:iam/rolePolicy:RolePolicy")
+    rule = next(
+        each
+        for each in engine.state()
+        if each["type"] == "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule"
+    )
+    good = engine.cloud.read(policy["type"], policy["id"])
+    there = engine.cloud.read(rule["type"], rule["id"])
+    assert good is not None
+    assert there is not None
+    try:
+        engine.cloud.write(policy["type"], policy["id"], {**good, "policy": '{"Version": "2012-10-17"}'})
+        engine.cloud.delete(rule["type"], rule["id"])
+        run = engine.refresh("--preview-only", "--expect-no-changes")
+    finally:
+        engine.cloud.write(policy["type"], policy["id"], good)
+        engine.cloud.write(rule["type"], rule["id"], there)
+    assert run.code != 0, run.said
+    assert policy["urn"].rsplit("::", 1)[-1] in run.out
+    assert rule["urn"].rsplit("::", 1)[-1] in run.out
+
+
+@pytest.fixture
+def edited(engine: Engine):
+    """The stack's file as it was, after a test that edits it."""
+    path = engine.project / f"Pulumi.{engine.stack}.yaml"
+    before = path.read_text(encoding="utf-8")
+    yield engine
+    path.write_text(before, encoding="utf-8")
+
+
+def test_one_more_zone_replaces_nothing(edited: Engine) -> None:
+    """Addresses are planned by zone: a zone more is subnets more, and no other resource is made anew."""
+    path = edited.project / f"Pulumi.{edited.stack}.yaml"
+    network = yaml.safe_load(path.read_text(encoding="utf-8"))["config"]["slipway:network"]
+    more = min({*"abcd"} - set(network["zones"]))
+    edited.configure({"slipway:network": {**network, "zones": [*network["zones"], more]}})
+    edited.policies = False
+    run = edited.preview_json().ok()
+    edited.policies = True
+    assert len([urn for urn in run.steps()["create"] if urn.endswith(f"-{more}")]) > 3
+    assert replaced(run) == []
+
+
+def test_a_change_of_lifecycle_replaces_nothing(edited: Engine) -> None:
+    """A stack becomes retained, or disposable, in place."""
+    path = edited.project / f"Pulumi.{edited.stack}.yaml"
+    now = yaml.safe_load(path.read_text(encoding="utf-8"))["config"]["slipway:lifecycle"]
+    edited.configure({"slipway:lifecycle": "disposable" if now == "retained" else "retained"})
+    edited.policies = False
+    run = edited.preview_json().ok()
+    edited.policies = True
+    assert run.steps()["update"]
+    assert replaced(run) == []
+
+
+def test_destroy_removes_all_but_what_is_kept(engine: Engine) -> None:
+    """Nothing is left of a disposable stack; of a retained one what is protected is refused, and kept at last."""
+    held = [each for each in engine.state() if each.get("protect")]
+    first = engine.destroy()
+    if engine.stack != "prod":
+        first.ok()
+        assert held == []
+        assert engine.cloud.left() == []
+        return
+    assert first.code != 0
+    assert held
+    engine.run("state", "unprotect", "--all", "--yes").ok()
+    engine.destroy().ok()
+    kept = {each["type"] for each in held}
+    assert "aws:rds/instance:Instance" in kept
+    assert {name.split("__")[0] for name in engine.cloud.left()}
+
+
+def test_no_run_left_a_trace_in_the_project() -> None:
+    """The engine wrote its salts into copies only."""
+    for path in Path(ROOT).glob("Pulumi.*.yaml"):
+        assert "encryptionsalt" not in json.dumps(yaml.safe_load(path.read_text(encoding="utf-8")))
