@@ -18,7 +18,7 @@ unexport VIRTUAL_ENV PYTHONPATH PYTHONHOME
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help up down test test-fast fuzz check lint types bench install browser console schema image clean
+.PHONY: help up down test test-engine urns test-fast fuzz check lint types bench install browser console schema image clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,6 +55,10 @@ down: $(SYNC) ## stop it; state is kept (ARGS=--wipe drops it)
 
 test: $(SYNC) console browser ## every test, on real servers that the tests start and stop
 	@$(BIN)/pytest -n 2 --dist loadgroup $(ARGS)
+	@echo "not run: tests/engine, the stacks under the real Pulumi engine (make test-engine)"
+
+test-engine: $(SYNC) ## the stacks under a real `pulumi` (on PATH), without a cloud or credentials
+	@$(BIN)/pytest -n 2 --dist loadgroup tests/engine $(ARGS)
 
 test-fast: $(SYNC) ## the tests that need no server and no browser
 	@$(BIN)/pytest -q tests/components tests/policies $(ARGS)
@@ -72,7 +76,7 @@ lint: $(SYNC) ## format, rules, folder contracts, Dockerfile, YAML, shell, workf
 	@$(BIN)/lint-imports --no-cache
 	@$(BIN)/yamllint --strict .
 	@$(BIN)/hadolint Dockerfile
-	@$(BIN)/shellcheck .ci/run tests/*.sh
+	@$(BIN)/shellcheck .ci/* tests/*.sh
 	@$(BIN)/zizmor --offline --quiet .github/workflows
 
 types: $(SYNC) ## strict types on components, policies, lab and apps
@@ -85,6 +89,9 @@ schema: $(SYNC) ## regenerate docs/reference
 	@$(BIN)/python -m components.stack.schema
 	@$(BIN)/python -m policies.schema
 	@$(BIN)/python -m components.realtime.reference
+
+urns: $(SYNC) ## write the snapshots of the stacks' resources anew (tests/lab/urns)
+	@$(BIN)/python -m tests.lab.test_urns
 
 image: ## the apps' container image (needs a container engine)
 	docker build --tag slipway-apps:local .

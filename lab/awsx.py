@@ -71,7 +71,7 @@ def children(component: Resource) -> list[Child]:
 
 
 def outputs(component: Resource, made: Sequence[Resource]) -> dict[str, Any]:
-    """The component's own outputs, from its children."""
+    """The component's own outputs: all are made of its first child, which is what their users depend on."""
     first = made[0]
     if component.type == REPOSITORY:
         return {"url": first.outputs.get("repositoryUrl", UNKNOWN)}

@@ -151,8 +151,7 @@ class Monitor(mocks.MockMonitor):
         with self._lock:
             self._done[resource.urn] = done
         for key in outputs:
-            urns = [resource.urn, *(child.urn for child in made)]
-            response.propertyDependencies[key].urns.extend(urns)
+            response.propertyDependencies[key].urns.extend((resource.urn, made[0].urn))
         return response
 
     def _with_outputs(self, resource: Resource) -> Resource:

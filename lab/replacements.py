@@ -49,8 +49,12 @@ class Acknowledgement(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    urn: str = Field(pattern=r"^urn:pulumi:[^*?\[]+$", description="the whole URN: a pattern would agree to more")
-    reason: str = Field(min_length=15, description="why its data may go, or where they are kept, in a sentence")
+    urn: str = Field(
+        pattern=r"^urn:pulumi:[^*?\[]+$", description="the whole URN: a pattern would agree to more"
+    )
+    reason: str = Field(
+        min_length=15, description="why its data may go, or where they are kept, in a sentence"
+    )
     owner: str = Field(min_length=1, description="who answers for it")
     expires: dt.date = Field(description="the last day it holds")
 
@@ -83,7 +87,9 @@ def load(path: Path) -> list[Acknowledgement]:
         return [Acknowledgement.model_validate(entry) for entry in entries]
     except ValidationError as error:
         words = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()]
-        raise LabError(f"{path.name} has a mistake", cause="; ".join(words), hint=hint, code="acks") from error
+        raise LabError(
+            f"{path.name} has a mistake", cause="; ".join(words), hint=hint, code="acks"
+        ) from error
     except (OSError, UnicodeDecodeError, yaml.YAMLError, AttributeError, TypeError) as error:
         raise LabError(f"{path.name} cannot be read", cause=str(error), hint=hint, code="acks") from error
 
@@ -129,7 +135,7 @@ def judge(
 def unused(
     steps: Sequence[Mapping[str, Any]], acknowledged: Sequence[Acknowledgement], findings: Sequence[Finding]
 ) -> list[Acknowledgement]:
-    """Acknowledgements of the previewed stack that cover nothing; those of other stacks are not judged here."""
+    """Acknowledgements of the previewed stack that cover nothing; those of other stacks are not judged."""
     stacks = {_stack(str(step.get("urn", ""))) for step in steps}
     covered = {each.urn for each in findings}
     return [each for each in acknowledged if _stack(each.urn) in stacks and each.urn not in covered]

@@ -77,6 +77,7 @@ def _lines(found: replacements.Finding, output: Output) -> list[str]:
 def _verdict(found: list[replacements.Finding], output: Output) -> str:
     missing = sum(each.open for each in found)
     if missing:
-        return f"{output.paint('blocked', 'red', 'bold')}: {missing} would lose data that nobody agreed to lose"
+        blocked = output.paint("blocked", "red", "bold")
+        return f"{blocked}: {missing} would lose data that nobody agreed to lose"
     word = f"{len(found)} agreed to" if found else "nothing that holds data is replaced or removed"
     return f"{output.paint('passed', 'green', 'bold')}: {word}"

@@ -48,7 +48,7 @@ def _construct(request: Any, monitor: Any) -> pb.ConstructResponse:
         made.append(_register(child.request(component, made), monitor))
     outputs = wire.encode(awsx.outputs(component, made))
     monitor.RegisterResourceOutputs(resource_pb2.RegisterResourceOutputsRequest(urn=urn, outputs=outputs))
-    urns = [urn, *(each.urn for each in made)]
+    urns = [urn, made[0].urn]
     dependencies = {key: pb.ConstructResponse.PropertyDependencies(urns=urns) for key in outputs.fields}
     return pb.ConstructResponse(urn=urn, state=outputs, stateDependencies=dependencies)
 
