@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from lab import replacements
 from lab.check import judge
 from lab.synth import synth
 from policies import evidence
@@ -116,6 +117,27 @@ def test_a_change_of_lifecycle_replaces_nothing(edited: Engine) -> None:
     edited.policies = True
     assert run.steps()["update"]
     assert replaced(run) == []
+
+
+def test_a_replaced_database_is_stopped_until_somebody_agrees(edited: Engine) -> None:
+    """Another first database is another instance: refused where it is protected, else told by `slipway replacements`."""
+    path = edited.project / f"Pulumi.{edited.stack}.yaml"
+    data = yaml.safe_load(path.read_text(encoding="utf-8"))["config"]["slipway:data"]
+    edited.configure({"slipway:data": {**data, "database": {**data["database"], "name": "renamed"}}})
+    edited.policies = False
+    run = edited.preview_json()
+    edited.policies = True
+    database = next(each["urn"] for each in edited.state() if each["type"] == "aws:rds/instance:Instance")
+    if edited.stack == "prod":
+        assert run.code != 0
+        assert "protect" in run.out + run.err
+        return
+    preview = edited.folder / "preview.json"
+    preview.write_text(run.ok().out, encoding="utf-8")
+    found = replacements.judge(replacements.steps(preview), [])
+    assert [(each.urn, each.fate, each.because, each.open) for each in found] == [
+        (database, "replaced", ("dbName",), True)
+    ]
 
 
 def test_destroy_removes_all_but_what_is_kept(engine: Engine) -> None:
