@@ -12,10 +12,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from policies import evidence, pack
 
 if __name__ == "__main__":
-    from pulumi_policy import EnforcementLevel, PolicyPack
+    from pulumi_policy import EnforcementLevel, Policy, PolicyPack
 
     built = pack.build()
-    policies = list(built.policies)
+    policies: list[Policy] = [*built.policies]
     if path := os.environ.get(evidence.VARIABLE):
         policies.append(evidence.policy(built.ledger, Path(path)))
     # this constructor serves the engine until it is told to stop
