@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Final, Literal
 
+from policies.documents import DocumentError
 from policies.example import Example
 from policies.frameworks import NONE, Frameworks
 from policies.graph import Graph, Node
@@ -145,6 +146,8 @@ def _guarded(run: Callable[[], Any]) -> Any:
         return run()
     except UndecidedError as unknown:
         return undecided(f"reads `{unknown.path}`, which is not known before the stack exists")
+    except DocumentError as error:
+        return fail(str(error), fix="write the document by IAM's grammar")
     except Exception as error:  # noqa: BLE001  one broken control must not silence the others
         # the exception's text may hold a property's value, and that value may be secret
         place = _place(error)

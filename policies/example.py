@@ -14,6 +14,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
+from policies.reader import token
+
 JUDGED: Final = "it"
 KEY: Final = "arn:aws:kms:us-east-1:111111111111:key/1234"
 TO_JSON: Final = "fn::toJSON"
@@ -37,14 +39,6 @@ Example = Mapping[str, Resource]
 def res(type_: str, /, **inputs: Any) -> Resource:
     """A resource; `rds/Instance` is short for `aws:rds/instance:Instance`."""
     return Resource(token(type_), inputs)
-
-
-def token(short: str) -> str:
-    """The whole token of a short one."""
-    if short.startswith("aws:"):
-        return short
-    module, _, kind = short.partition("/")
-    return f"aws:{module}/{kind[0].lower()}{kind[1:]}:{kind}"
 
 
 def example(**resources: Resource) -> Example:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, Final
 
 from pulumi_policy import (
@@ -22,13 +23,22 @@ from policies.controls import (
     access,
     budget,
     containers,
+    edge,
     encryption,
+    encryption_in_transit,
     encryption_relations,
     identity,
     identity_roles,
-    network,
+    logs,
+    logs_relations,
     private_subnets,
+    public_access,
+    recovery,
+    recovery_relations,
+    releases,
     resource_policies,
+    security_groups,
+    vpc,
 )
 from policies.graph import Graph, Node
 from policies.settings import SETTINGS, ControlSettings, Settings, WaiverSettings, parse
@@ -40,9 +50,11 @@ DESCRIPTION: Final = "Private networks, encryption and budget, proved on the gra
 
 # every module of controls
 MODULES: Final = (
-    *(network, private_subnets),
-    *(encryption, encryption_relations),
+    *(private_subnets, public_access, security_groups, vpc, edge),
+    *(encryption, encryption_in_transit, encryption_relations),
     *(identity, identity_roles, resource_policies, containers, access),
+    *(recovery, recovery_relations, releases),
+    *(logs, logs_relations),
     budget,
 )
 _CONTROLS: Final[tuple[Control, ...]] = tuple(control for module in MODULES for control in module.CONTROLS)
@@ -117,8 +129,9 @@ def build(ledger: Ledger | None = None, only: Iterable[Control] | None = None) -
     pack.policies.append(
         _resource_policy(RESOURCES, tuple(control for control in group if control.one), pack)
     )
-    pack.policies.append(_stack_policy(RELATIONS, _related(RELATIONS, relations, pack), pack))
-    pack.policies.append(_stack_policy(BUDGET, _related(BUDGET, costs, pack), pack))
+    for name, controls_ in ((RELATIONS, relations), (BUDGET, costs)):
+        if controls_ or only is None:
+            pack.policies.append(_stack_policy(name, _related(name, controls_, pack), pack))
     # last, because they speak of what the others found
     pack.policies.append(_stack_policy("waivers", _waiver_problems(pack.ledger), pack))
     pack.policies.append(_stack_policy("undecided", _undecided(pack), pack, level=EnforcementLevel.ADVISORY))
@@ -214,6 +227,7 @@ def _values(args: ResourceValidationArgs | StackValidationArgs) -> dict[str, Any
     return {key: value for key, value in dict(args.get_config()).items() if value is not None}
 
 
+@cache
 def _schema(model: type[Settings]) -> PolicyConfigSchema:
     document = model.model_json_schema(by_alias=True)
     return PolicyConfigSchema(properties=document.get("properties", {}))

@@ -60,6 +60,24 @@ def _renamed(alias: str, name: str) -> Callable[[str], str]:
 SYNONYMS: Final[tuple[Callable[[str], str], ...]] = (_second, *(_renamed(*pair) for pair in _ALIASES))
 
 
+def token(short: str) -> str:
+    """The whole token of a short one: `rds/Instance` is `aws:rds/instance:Instance`."""
+    if short.startswith("aws:"):
+        return short
+    module, _, kind = short.partition("/")
+    return f"aws:{module}/{kind[0].lower()}{kind[1:]}:{kind}"
+
+
+def tokens(*shorts: str) -> tuple[str, ...]:
+    """Several of them."""
+    return tuple(token(short) for short in shorts)
+
+
+def true(value: object) -> bool:
+    """Whether a flag is on; launch templates and ElastiCache take booleans as text."""
+    return value is True or str(value).lower() == "true"
+
+
 def plain(value: Any) -> Any:
     """The value without pulumi-policy's proxies: whole floats are ints, unknown parts are UNKNOWN."""
     if isinstance(value, Mapping):

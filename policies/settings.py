@@ -45,6 +45,9 @@ class ControlSettings(Settings):
     advisory: tuple[Annotated[str, Field(pattern=_SELECTOR)], ...] = Field(
         default=(), description="controls or families whose findings are reported and stop nothing"
     )
+    production: bool = Field(
+        default=True, description="whether people depend on the stack: it survives the loss of a zone"
+    )
 
 
 class ResourceSettings(ControlSettings):
@@ -111,6 +114,11 @@ SETTINGS: Final[Mapping[str, type[Settings]]] = {
     "waivers": WaiverSettings,
     "undecided": Settings,
 }
+
+
+def in_production(settings: Settings) -> bool:
+    """Whether the controls hold that only a stack with users needs."""
+    return not isinstance(settings, ControlSettings) or settings.production
 
 
 def parse(policy: str, values: Mapping[str, Any], source: str = "the configuration") -> Settings:

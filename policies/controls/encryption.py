@@ -9,6 +9,7 @@ from policies.control import PASS, Verdict, need, one
 from policies.example import KEY, Example, Resource, example, nested, res
 from policies.frameworks import maps
 from policies.graph import Node
+from policies.reader import token, tokens, true
 from policies.settings import Settings
 
 _RATIONALE_KEY: Final = (
@@ -48,26 +49,6 @@ FLAGGED: Final[Mapping[str, str]] = {
 _STREAM: Final[Mapping[str, dict[str, Any]]] = {"aws:kinesis/stream:Stream": {"encryptionType": "KMS"}}
 
 
-def _cache(**given: Any) -> Example:
-    """A cache that asks who is there."""
-    inputs = {
-        "transitEncryptionEnabled": True,
-        "transitEncryptionMode": "required",
-        "authToken": {"fn::secret": "correct-horse-battery"},
-        **given,
-    }
-    return example(it=res("elasticache/ReplicationGroup", **inputs))
-
-
-def _mounted(transit: str) -> Example:
-    """A task with a file system."""
-    volume = {
-        "name": "data",
-        "efsVolumeConfiguration": {"fileSystemId": "fs-1", "transitEncryption": transit},
-    }
-    return example(it=res("ecs/TaskDefinition", family="api", volumes=[volume]))
-
-
 @one(
     "SLP-ENC-001",
     "Stores are encrypted at rest",
@@ -94,7 +75,7 @@ def encrypted_at_rest(store: Node, _settings: Settings) -> Verdict:
     flag = FLAGGED[store.type]
     if store.given("replicateSourceDb"):
         return PASS
-    return need(_true(store.known(flag)), f"{flag} is not on")
+    return need(true(store.known(flag)), f"{flag} is not on")
 
 
 @one(
@@ -206,115 +187,7 @@ def key_rotation(key: Node, _settings: Settings) -> Verdict:
     """Asymmetric and HMAC keys cannot rotate."""
     if key.known("customerMasterKeySpec", "SYMMETRIC_DEFAULT") != "SYMMETRIC_DEFAULT":
         return PASS
-    return need(_true(key.known("enableKeyRotation")), "enableKeyRotation is not on")
-
-
-@one(
-    "SLP-ENC-006",
-    "Caches speak TLS only, and ask who is there",
-    "critical",
-    "encryption",
-    frameworks=maps("ElastiCache.5 ElastiCache.6", nag="AEC3", checkov="30"),
-    rationale="Redis without TLS shows every message and its password to whoever is on the path.",
-    remediation="set transit_encryption_enabled, transit_encryption_mode='required', and auth_token or users",
-    applies_to=("aws:elasticache/replicationGroup:ReplicationGroup",),
-    bad=(
-        _cache(transitEncryptionEnabled=False),
-        _cache(transitEncryptionMode="preferred"),
-        _cache(authToken=""),
-    ),
-    good=(_cache(), _cache(authToken="", userGroupIds=["users"])),
-    presence=("authToken", "userGroupIds"),
-)
-def cache_tls(cache: Node, _settings: Settings) -> Verdict:
-    """`preferred` still lets plain connections in."""
-    wrong: list[str] = []
-    if not _true(cache.known("transitEncryptionEnabled")):
-        wrong.append("transitEncryptionEnabled is not on")
-    # the default of a new group with TLS on is `required`
-    if cache.known("transitEncryptionMode", "required") != "required":
-        wrong.append("transitEncryptionMode lets plain connections in")
-    if not cache.given("authToken") and not cache.given("userGroupIds"):
-        wrong.append("there is neither authToken nor userGroupIds")
-    return need(not wrong, "; ".join(wrong))
-
-
-@one(
-    "SLP-ENC-007",
-    "Load balancers listen on HTTPS, or redirect to it",
-    "high",
-    "encryption",
-    frameworks=maps("ELB.1", checkov="2 2-20"),
-    rationale="Tokens and positions sent over plain HTTP can be read and changed on the way.",
-    remediation="listen on HTTPS; let the HTTP listener's default action redirect to HTTPS",
-    applies_to=("aws:lb/listener:Listener",),
-    bad=(
-        example(it=res("lb/Listener", port=80, protocol="HTTP", defaultActions=[{"type": "forward"}])),
-        example(
-            it=res(
-                "lb/Listener",
-                port=80,
-                protocol="HTTP",
-                defaultActions=[{"type": "redirect", "redirect": {"protocol": "HTTP"}}],
-            )
-        ),
-        example(it=res("lb/Listener", port=5432, protocol="TCP")),
-    ),
-    good=(
-        example(
-            it=res(
-                "lb/Listener",
-                port=80,
-                protocol="HTTP",
-                defaultActions=[{"type": "redirect", "redirect": {"protocol": "HTTPS"}}],
-            )
-        ),
-        example(it=res("lb/Listener", port=443, protocol="HTTPS")),
-        example(it=res("lb/Listener", port=443, protocol="TLS")),
-    ),
-)
-def https_listeners(listener: Node, _settings: Settings) -> Verdict:
-    """Network load balancers say TLS."""
-    protocol = listener.known("protocol", "HTTP")
-    if protocol in ("HTTPS", "TLS"):
-        return PASS
-    if protocol == "HTTP":
-        actions = listener.blocks("defaultActions")
-        targets = [
-            action.known("redirect.protocol") for action in actions if action.known("type") == "redirect"
-        ]
-        return need(bool(targets) and set(targets) == {"HTTPS"}, "HTTP without a redirect to HTTPS")
-    return need(condition=False, message="its protocol is not encrypted")
-
-
-@one(
-    "SLP-ENC-008",
-    "Listeners offer TLS 1.2 and 1.3 only",
-    "high",
-    "encryption",
-    frameworks=maps("ELB.17", checkov="103 2-74"),
-    rationale="TLS 1.0 and 1.1 are broken; AWS's default policy of a listener still offers them.",
-    remediation="set ssl_policy to ELBSecurityPolicy-TLS13-1-2-2021-06 or a later TLS13 policy",
-    applies_to=("aws:lb/listener:Listener",),
-    bad=(
-        example(it=res("lb/Listener", protocol="HTTPS", sslPolicy="ELBSecurityPolicy-2016-08")),
-        example(it=res("lb/Listener", protocol="TLS", sslPolicy="ELBSecurityPolicy-TLS13-1-1-2021-06")),
-        example(it=res("lb/Listener", protocol="HTTPS")),
-    ),
-    good=(
-        example(it=res("lb/Listener", protocol="HTTPS", sslPolicy="ELBSecurityPolicy-TLS13-1-2-2021-06")),
-        example(it=res("lb/Listener", protocol="TLS", sslPolicy="ELBSecurityPolicy-TLS13-1-3-2021-06")),
-    ),
-    absent="silent",
-)
-def tls_policy(listener: Node, _settings: Settings) -> Verdict | None:
-    """The TLS13 family has members that keep TLS 1.0 or 1.1 for old clients: not these."""
-    if listener.known("protocol", "HTTP") not in ("HTTPS", "TLS"):
-        return None
-    policy = str(listener.known("sslPolicy", "AWS's default"))
-    modern = policy.startswith(("ELBSecurityPolicy-TLS13-1-2", "ELBSecurityPolicy-TLS13-1-3"))
-    named = policy if policy.startswith("ELBSecurityPolicy-") else "none of AWS's TLS 1.2 policies"
-    return need(modern, f"sslPolicy is {named}")
+    return need(true(key.known("enableKeyRotation")), "enableKeyRotation is not on")
 
 
 @one(
@@ -373,45 +246,7 @@ def instance_disks(node: Node, _settings: Settings) -> Verdict:
         devices = [*node.blocks("rootBlockDevice"), *node.blocks("ebsBlockDevices")]
     if not devices:
         return need(condition=False, message="describes no disk, so the account's default decides")
-    return need(all(_true(device.known("encrypted")) for device in devices), "a disk is not encrypted")
-
-
-@one(
-    "SLP-ENC-011",
-    "File systems of tasks are mounted with TLS",
-    "medium",
-    "encryption",
-    frameworks=maps(checkov="97"),
-    rationale="NFS without TLS carries every byte in the clear.",
-    remediation="set efs_volume_configuration.transit_encryption to ENABLED",
-    applies_to=("aws:ecs/taskDefinition:TaskDefinition",),
-    bad=(_mounted("DISABLED"),),
-    good=(_mounted("ENABLED"),),
-    absent="pass",
-    links=("https://docs.aws.amazon.com/AmazonECS/latest/developerguide/efs-volumes.html",),
-)
-def efs_in_transit(task: Node, _settings: Settings) -> Verdict:
-    """Tasks without EFS pass."""
-    mounts = [mount for volume in task.blocks("volumes") for mount in volume.blocks("efsVolumeConfiguration")]
-    encrypted = all(mount.known("transitEncryption") == "ENABLED" for mount in mounts)
-    return need(encrypted, "a volume of EFS has transitEncryption off")
-
-
-@one(
-    "SLP-ENC-012",
-    "Database proxies insist on TLS",
-    "high",
-    "encryption",
-    frameworks=maps("RDS.43"),
-    rationale="A proxy that takes plain connections makes the database's own TLS worth nothing.",
-    remediation="set require_tls",
-    applies_to=("aws:rds/proxy:Proxy",),
-    bad=(example(it=res("rds/Proxy", engineFamily="POSTGRESQL", requireTls=False)),),
-    good=(example(it=res("rds/Proxy", engineFamily="POSTGRESQL", requireTls=True)),),
-)
-def proxy_tls(proxy: Node, _settings: Settings) -> Verdict:
-    """Off unless said."""
-    return need(_true(proxy.known("requireTls")), "requireTls is not on")
+    return need(all(true(device.known("encrypted")) for device in devices), "a disk is not encrypted")
 
 
 @one(
@@ -434,14 +269,142 @@ def proxy_tls(proxy: Node, _settings: Settings) -> Verdict:
 )
 def insights_key(database: Node, _settings: Settings) -> Verdict:
     """Only where it is on."""
-    if not _true(database.known("performanceInsightsEnabled")):
+    if not true(database.known("performanceInsightsEnabled")):
         return PASS
     return need(database.given("performanceInsightsKmsKeyId"), "has no performanceInsightsKmsKeyId")
 
 
-def _true(value: object) -> bool:
-    """Launch templates and ElastiCache take booleans as text."""
-    return value is True or str(value).lower() == "true"
+@one(
+    "SLP-ENC-019",
+    "The region encrypts disks by default, where the program says anything of it",
+    "high",
+    "encryption",
+    frameworks=maps("EC2.7", checkov="106"),
+    rationale="The default catches the disks that no program describes, those of images among them.",
+    remediation="set enabled to true",
+    applies_to=tokens("ebs/EncryptionByDefault"),
+    bad=(example(it=res("ebs/EncryptionByDefault", enabled=False)),),
+    good=(example(it=res("ebs/EncryptionByDefault", enabled=True)),),
+    absent="pass",
+)
+def disks_by_default(node: Node, _settings: Settings) -> Verdict:
+    """The resource itself turns it on unless told otherwise."""
+    return need(true(node.known("enabled", default=True)), "enabled is off")
+
+
+def _exec(**given: Any) -> Example:
+    return example(it=res("ecs/Cluster", configuration={"executeCommandConfiguration": given}))
+
+
+_EXEC_LOGS: Final = {"cloudWatchLogGroupName": "/exec", "cloudWatchEncryptionEnabled": True}
+
+
+@one(
+    "SLP-ENC-020",
+    "Shells in tasks are encrypted under a key of the stack, and logged",
+    "medium",
+    "encryption",
+    frameworks=maps(checkov="223 224"),
+    rationale="ECS Exec opens a shell in a running task: what was typed there must be on record.",
+    remediation="set execute_command_configuration: kms_key_id, logging OVERRIDE, and an encrypted log group",
+    links=("https://docs.aws.amazon.com/AmazonECS/latest/developerguide/ecs-exec.html",),
+    applies_to=tokens("ecs/Cluster"),
+    bad=(
+        _exec(logging="NONE", kmsKeyId=KEY),
+        _exec(logging="OVERRIDE", logConfiguration=_EXEC_LOGS),
+        _exec(logging="OVERRIDE", kmsKeyId=KEY, logConfiguration={"cloudWatchLogGroupName": "/exec"}),
+        _exec(logging="DEFAULT", kmsKeyId=KEY),
+    ),
+    good=(
+        _exec(logging="OVERRIDE", kmsKeyId=KEY, logConfiguration=_EXEC_LOGS),
+        _exec(
+            logging="OVERRIDE",
+            kmsKeyId=KEY,
+            logConfiguration={"s3BucketName": "exec", "s3BucketEncryptionEnabled": True},
+        ),
+    ),
+    presence=("kmsKeyId", "cloudWatchLogGroupName", "s3BucketName"),
+)
+def exec_recorded(cluster: Node, _settings: Settings) -> Verdict:
+    """Whether a service allows Exec at all is decided per service; the cluster is ready for it."""
+    path = "configuration.executeCommandConfiguration"
+    if not cluster.given(f"{path}.kmsKeyId"):
+        return need(condition=False, message="executeCommandConfiguration has no kmsKeyId")
+    if cluster.known(f"{path}.logging") != "OVERRIDE":
+        return need(condition=False, message="executeCommandConfiguration.logging is not OVERRIDE")
+    logs = f"{path}.logConfiguration"
+    group = cluster.given(f"{logs}.cloudWatchLogGroupName")
+    bucket = cluster.given(f"{logs}.s3BucketName")
+    sealed = (group and true(cluster.known(f"{logs}.cloudWatchEncryptionEnabled"))) or (
+        bucket and true(cluster.known(f"{logs}.s3BucketEncryptionEnabled"))
+    )
+    return need(bool(sealed), "what is typed in a shell goes to no encrypted log")
+
+
+@one(
+    "SLP-ENC-021",
+    "Traces and what canaries keep are encrypted under a key of the stack",
+    "low",
+    "encryption",
+    rationale="Traces hold query texts and addresses, screenshots hold what users see.",
+    remediation="set type to KMS with key_id, or artifact_config.s3_encryption to SSE_KMS",
+    links=("https://docs.aws.amazon.com/xray/latest/devguide/xray-console-encryption.html",),
+    applies_to=tokens("xray/EncryptionConfig", "synthetics/Canary"),
+    bad=(
+        example(it=res("xray/EncryptionConfig", type="NONE")),
+        example(it=res("synthetics/Canary", name="front")),
+        example(
+            it=res("synthetics/Canary", artifactConfig={"s3Encryption": {"encryptionMode": "SSE_S3"}}),
+        ),
+    ),
+    good=(
+        example(it=res("xray/EncryptionConfig", type="KMS", keyId=KEY)),
+        example(
+            it=res(
+                "synthetics/Canary",
+                artifactConfig={"s3Encryption": {"encryptionMode": "SSE_KMS", "kmsKeyArn": KEY}},
+            )
+        ),
+    ),
+)
+def traces_encrypted(node: Node, _settings: Settings) -> Verdict:
+    """Both have AWS's own key as their default."""
+    if node.type == token("xray/EncryptionConfig"):
+        return need(node.known("type") == "KMS", "type is not KMS")
+    mode = node.known("artifactConfig.s3Encryption.encryptionMode")
+    return need(mode == "SSE_KMS", "artifactConfig.s3Encryption is not SSE_KMS")
+
+
+@one(
+    "SLP-ENC-022",
+    "Caches of APIs are encrypted",
+    "high",
+    "encryption",
+    frameworks=maps("APIGateway.5", checkov="308"),
+    rationale="A cache holds whole answers, and with them what users see.",
+    remediation="set settings.cache_data_encrypted",
+    applies_to=tokens("apigateway/MethodSettings"),
+    bad=(
+        example(it=res("apigateway/MethodSettings", settings={"cachingEnabled": True})),
+        example(
+            it=res(
+                "apigateway/MethodSettings", settings={"cachingEnabled": True, "cacheDataEncrypted": False}
+            )
+        ),
+    ),
+    good=(
+        example(
+            it=res("apigateway/MethodSettings", settings={"cachingEnabled": True, "cacheDataEncrypted": True})
+        ),
+        example(it=res("apigateway/MethodSettings", settings={"cachingEnabled": False})),
+    ),
+    absent="pass",
+)
+def api_cache(node: Node, _settings: Settings) -> Verdict:
+    """What is not cached needs no encryption."""
+    if not true(node.known("settings.cachingEnabled")):
+        return PASS
+    return need(true(node.known("settings.cacheDataEncrypted")), "settings.cacheDataEncrypted is not on")
 
 
 CONTROLS = (
@@ -450,12 +413,11 @@ CONTROLS = (
     secure_parameters,
     ecr_kms,
     key_rotation,
-    cache_tls,
-    https_listeners,
-    tls_policy,
     lambda_environment,
     instance_disks,
-    efs_in_transit,
-    proxy_tls,
     insights_key,
+    disks_by_default,
+    exec_recorded,
+    traces_encrypted,
+    api_cache,
 )

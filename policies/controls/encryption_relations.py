@@ -84,7 +84,7 @@ def bucket_kms(graph: Graph, _settings: Settings) -> Iterator[tuple[Node | None,
         rules = configurations[0].blocks("rules")
         default = [each for rule in rules for each in rule.blocks("applyServerSideEncryptionByDefault")]
         algorithms = {str(each.known("sseAlgorithm")) for each in default}
-        if algorithms == {"AES256"} and _takes_logs(graph, bucket):
+        if algorithms == {"AES256"} and takes_logs(graph, bucket):
             return PASS
         if not algorithms or not algorithms <= {"aws:kms", "aws:kms:dsse"}:
             return fail(
@@ -102,7 +102,8 @@ def bucket_kms(graph: Graph, _settings: Settings) -> Iterator[tuple[Node | None,
     return each(graph.of_type(BUCKET), judge)
 
 
-def _takes_logs(graph: Graph, bucket: Node) -> bool:
+def takes_logs(graph: Graph, bucket: Node) -> bool:
+    """Whether S3 or a load balancer writes its logs to the bucket."""
     if graph.about(bucket, _LOGGING, "targetBucket"):
         return True
     for balancer in graph.of_type("aws:lb/loadBalancer:LoadBalancer"):
@@ -278,4 +279,50 @@ def force_ssl(graph: Graph, _settings: Settings) -> Iterator[tuple[Node | None, 
     return each(graph.of_type("aws:rds/instance:Instance", "aws:rds/cluster:Cluster"), judge)
 
 
-CONTROLS = (bucket_kms, tls_only, force_ssl)
+@whole(
+    "SLP-ENC-104",
+    "A bucket, queue or topic has one policy",
+    "high",
+    "encryption",
+    rationale="There is room for one document: of two resources the later one replaces the other, and which "
+    "is later changes from run to run.",
+    remediation="write all statements into one document",
+    links=("https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucket-policies.html",),
+    applies_to=tuple(_TLS_POLICIES),
+    bad=(
+        example(
+            it=res("s3/Bucket", bucket="photos"),
+            tls=res("s3/BucketPolicy", bucket="${it.bucket}", policy=_refusal("s3:*")),
+            readers=res("s3/BucketPolicy", bucket="${it.bucket}", policy=_refusal("s3:*")),
+        ),
+        example(
+            it=res("sqs/Queue", name="jobs", policy=_refusal("sqs:*")),
+            tls=res("sqs/QueuePolicy", queueUrl="${it.url}", policy=_refusal("sqs:*")),
+        ),
+    ),
+    good=(
+        example(
+            it=res("s3/Bucket", bucket="photos"),
+            other=res("s3/Bucket", bucket="scratch"),
+            tls=res("s3/BucketPolicy", bucket="${it.bucket}", policy=_refusal("s3:*")),
+            readers=res("s3/BucketPolicy", bucket="${other.bucket}", policy=_refusal("s3:*")),
+        ),
+    ),
+    absent="pass",
+    presence=("policy", "fn::toJSON"),
+)
+def one_policy(graph: Graph, _settings: Settings) -> Iterator[tuple[Node | None, Verdict]]:
+    """Resources of a policy's own type, and the document inside the queue or topic."""
+
+    def judge(node: Node) -> Verdict:
+        type_, key, _ = _TLS_POLICIES[node.type]
+        carriers = [*graph.about(node, type_, key), *([node] if node.given("policy") else [])]
+        strays = graph.strays(type_, key) if carriers else []
+        if len(carriers) > 1:
+            return fail("has several policies that replace one another", path=carriers)
+        return undecided(f"what {strays[0].label} is for is not known") if strays else PASS
+
+    return each(graph.of_type(*_TLS_POLICIES), judge)
+
+
+CONTROLS = (bucket_kms, tls_only, force_ssl, one_policy)
