@@ -15,13 +15,24 @@ from policies.reader import UndecidedError
 from policies.settings import Settings
 
 Severity = Literal["low", "medium", "high", "critical"]
-Family = Literal["private-network", "encryption", "identity", "data-protection", "observability", "budget"]
+Family = Literal[
+    "private-network",
+    "encryption",
+    "identity",
+    "queues",
+    "data-protection",
+    "observability",
+    "cost",
+    "budget",
+]
 FAMILIES: Final[tuple[Family, ...]] = (
     "private-network",
     "encryption",
     "identity",
+    "queues",
     "data-protection",
     "observability",
+    "cost",
     "budget",
 )
 # What a control says of a resource about which the program says nothing: `silent` is no verdict at all.

@@ -22,6 +22,7 @@ from policies.control import Control, Finding, Outcome
 from policies.controls import (
     access,
     budget,
+    concurrency,
     containers,
     edge,
     encryption,
@@ -33,6 +34,7 @@ from policies.controls import (
     logs_relations,
     private_subnets,
     public_access,
+    queues,
     recovery,
     recovery_relations,
     releases,
@@ -55,6 +57,7 @@ MODULES: Final = (
     *(identity, identity_roles, resource_policies, containers, access),
     *(recovery, recovery_relations, releases),
     *(logs, logs_relations),
+    *(queues, concurrency),
     budget,
 )
 _CONTROLS: Final[tuple[Control, ...]] = tuple(control for module in MODULES for control in module.CONTROLS)

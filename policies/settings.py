@@ -81,6 +81,21 @@ class RelationSettings(ControlSettings):
         default=(),
         description="ARNs of AWS's own policies that may be attached, beside the service-role ones",
     )
+    account_concurrency: int = Field(
+        default=1000, ge=100, description="how many executions of Lambda the account may have at once"
+    )
+    database_variables: tuple[str, ...] = Field(
+        default=("DATABASE_HOST", "DATABASE_URL", "DB_HOST", "PGHOST"),
+        description="variables by which a container says that it is a client of the database",
+    )
+    pool_variables: tuple[str, ...] = Field(
+        default=("DATABASE_POOL_SIZE", "DB_POOL_SIZE", "POOL_SIZE"),
+        min_length=1,
+        description="variables by which it says how many connections a task may hold",
+    )
+    spare_connections: int = Field(
+        default=20, ge=0, description="connections kept for operators, migrations and RDS itself"
+    )
 
 
 class BudgetSettings(ControlSettings):

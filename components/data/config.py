@@ -55,6 +55,9 @@ class DatabaseConfig(Model):
     max_connections: int | None = Field(
         default=None, ge=20, le=5_000, description="none: RDS derives it from the instance's memory"
     )
+    pool_size: int = Field(
+        default=8, ge=1, le=200, description="connections of one task; those of all must fit (SLP-QUE-106)"
+    )
     connections_alarm: int = Field(default=200, ge=1, le=5_000)
     slow_query_ms: int = Field(default=500, ge=0, description="statements slower than this are logged")
     name: str = Field(default="slipway", pattern=r"^[a-z][a-z0-9_]{0,62}$")

@@ -84,7 +84,11 @@ class Database(Component):
         """The app's own role: reads and writes rows, owns nothing."""
         return Link(
             name=f"{self.name}.connect",
-            environment={**self._where(), "DATABASE_USERNAME": self.config.app_username},
+            environment={
+                **self._where(),
+                "DATABASE_USERNAME": self.config.app_username,
+                "DATABASE_POOL_SIZE": str(self.config.pool_size),
+            },
             secrets={"DATABASE_HOST": self._host.arn, "DATABASE_PASSWORD": self._app_password.arn},
             ingress=(self._ingress(),),
             kms_aliases=(self.key.alias,),
