@@ -32,6 +32,27 @@ _REQUESTS_PER_MESSAGE: Final = 3
 _SMALLEST_UPDATE_KB: Final = 0.05
 
 
+class JobTypeConfig(Model):
+    """One kind of job, as a Lambda function and as a task would run it: which is cheaper at this rate?"""
+
+    seconds: float = Field(gt=0, le=900, description="time of one invocation")
+    memory_mb: int = Field(ge=128, le=10_240, description="memory as a Lambda function")
+    batch: int = Field(default=1, ge=1, le=10_000, description="jobs per invocation")
+    vcpu: float = Field(default=0.5, ge=0.25, le=16, description="of a task that would do them")
+    memory_gb: float = Field(default=1, ge=0.5, le=120, description="of a task that would do them")
+    at_once: int = Field(default=4, ge=1, description="invocations that such a task works on at a time")
+    per_day: float = Field(ge=0, description="jobs of this type in a day")
+
+
+def _plans_types() -> dict[str, JobTypeConfig]:
+    """The scheduler and the workers of the event-delivery plan, and a second of work for a job."""
+    return {
+        "schedule": JobTypeConfig(seconds=2, memory_mb=1024, at_once=1, per_day=1_440),
+        "deliver": JobTypeConfig(seconds=3, memory_mb=1024, batch=10, at_once=20, per_day=150_000),
+        "job": JobTypeConfig(seconds=1, memory_mb=512, per_day=100_000),
+    }
+
+
 class UsageConfig(Model):
     """What the stack expects; the defaults are those of a large production stack."""
 
@@ -60,6 +81,10 @@ class UsageConfig(Model):
     )
     notifications: float = Field(default=10_000, ge=0, description="alarm notifications in a month")
     one_off_runs: float = Field(default=100, ge=0, description="runs of one-off tasks in a month")
+
+    job_types: dict[str, JobTypeConfig] = Field(
+        default_factory=_plans_types, description="for the comparison of Lambda with tasks, by name"
+    )
 
     @property
     def updates(self) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final, Literal, cast
 
 from lab import model
@@ -62,12 +63,19 @@ class Bill:
         return Row(self.stack, result.baseline, result.usage, result.exposure, labels)
 
 
+def price_table(path: Path | None = None) -> table.PriceTable:
+    """The pack's price file, or another one."""
+    try:
+        return table.load(path or table.DEFAULT_PATH)
+    except table.PriceFileError as error:
+        first, _, rest = str(error).partition("\n")
+        raise LabError(
+            first.rstrip(":"), cause=rest, hint="correct the price file", code="price-file"
+        ) from error
+
+
 def bill(graph: model.Graph, prices: table.PriceTable | None = None) -> Bill:
     """Price a preview-mode graph as the budget control does: the same package, the same numbers."""
-    try:
-        prices = prices or table.load()
-    except table.PriceFileError as error:
-        raise LabError(str(error), hint="correct the price file", code="price-file") from error
     nodes = nodes_of(graph)
     try:
         limit = monthly_limit(nodes)[1]
@@ -77,7 +85,7 @@ def bill(graph: model.Graph, prices: table.PriceTable | None = None) -> Bill:
     for node in nodes:
         if node.type.endswith(COMPONENT_SUFFIX):
             declared.update(cast("Mapping[str, Any]", node.known("declared", {})))
-    return Bill(graph.stack, len(graph), limit, estimate(nodes, prices, {}), declared)
+    return Bill(graph.stack, len(graph), limit, estimate(nodes, prices or price_table(), {}), declared)
 
 
 def nodes_of(graph: model.Graph) -> Graph:

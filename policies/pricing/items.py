@@ -57,7 +57,13 @@ def fargate(
 
 
 def postgres(
-    *, instance_class: str, multi_az: bool, storage_gb: float, ceiling_gb: float, iops: float
+    *,
+    instance_class: str,
+    multi_az: bool,
+    storage_gb: float,
+    ceiling_gb: float,
+    iops: float,
+    backups: bool = True,
 ) -> list[Line]:
     """RDS bills the class by the hour (Multi-AZ has its own price), gp3 storage, IOPS above the free ones."""
     zones = "multi" if multi_az else "single"
@@ -69,8 +75,9 @@ def postgres(
             f"{instance_class}, {'Multi-AZ' if multi_az else 'one zone'}",
         ),
         Line(f"rds.gp3.gb.{zones}", storage_gb, f"{storage_gb:g} GB gp3", max(storage_gb, ceiling_gb)),
-        usage("rds.backup.gb", "backup storage above the size of the database"),
     ]
+    if backups:
+        lines.append(usage("rds.backup.gb", "backup storage above the size of the database"))
     if iops > free:
         lines.append(Line(f"rds.gp3.iops.{zones}", iops - free, f"{iops - free:g} IOPS above {free}"))
     return lines
@@ -131,6 +138,18 @@ def function(*, arm: bool) -> list[Line]:
     return [
         usage("lambda.request", "invocations"),
         usage(f"lambda.{'arm' if arm else 'x86'}.gb_second", "run time"),
+    ]
+
+
+def provisioned_concurrency(*, memory_mb: float, instances: int, arm: bool) -> list[Line]:
+    """Lambda kept warm bills the memory of each instance by the second, called or not."""
+    gb = memory_mb / 1024
+    return [
+        Line(
+            f"lambda.{'arm' if arm else 'x86'}.provisioned.gb_second",
+            gb * instances * HOURS * 3600,
+            f"{instances} x {gb:g} GB kept warm",
+        )
     ]
 
 

@@ -11,6 +11,8 @@ from policies.pricing.items import Line
 from policies.reader import UndecidedError
 
 SUBNET: Final = "aws:ec2/subnet:Subnet"
+RDS: Final = "aws:rds/instance:Instance"
+FUNCTION: Final = "aws:lambda/function:Function"
 Priced = Callable[[Graph, Node], "list[Line] | None"]
 
 
@@ -63,20 +65,40 @@ def _ceiling(graph: Graph, service: Node) -> int:
     return highest
 
 
-def _database(_graph: Graph, database: Node) -> list[Line] | None:
-    if not str(database.known("engine", "")).startswith("postgres"):
+def _database(graph: Graph, database: Node) -> list[Line] | None:
+    """A replica has engine and storage of what it replicates."""
+    source = database
+    if database.given("replicateSourceDb"):
+        found = graph.referred(database, "replicateSourceDb", RDS)
+        if found is None:
+            raise UndecidedError("replicateSourceDb")
+        source = found
+    if not str(source.known("engine", "")).startswith("postgres"):
         return None
-    storage = _number(database, "allocatedStorage", 20)
+    storage = _number(database, "allocatedStorage", _number(source, "allocatedStorage", 20))
     lines_ = items.postgres(
         instance_class=str(database.known("instanceClass")),
         multi_az=database.known("multiAz", default=False) is True,
         storage_gb=storage,
         ceiling_gb=_number(database, "maxAllocatedStorage", storage),
         iops=_number(database, "iops", 0),
+        backups=source is database,
     )
     if database.known("manageMasterUserPassword", default=False) is True:
         lines_.append(Line("secret.month", 1, "the secret of the master user"))
     return lines_
+
+
+def _proxy(graph: Graph, proxy: Node) -> list[Line]:
+    """Billed by the vCPUs of the database behind it."""
+    target = next(iter(graph.about(proxy, "aws:rds/proxyTarget:ProxyTarget", "dbProxyName")), None)
+    database = graph.referred(target, "dbInstanceIdentifier", RDS) if target else None
+    if database is None:
+        raise UndecidedError("target")
+    size = str(database.known("instanceClass")).rpartition(".")[2]
+    # db.r6g.large and all below it have two; an xlarge has four, and an Nxlarge N times as many
+    times = size.removesuffix("xlarge") if size.endswith("xlarge") else "0.5"
+    return items.proxy(database_vcpu=4 * float(times or 1))
 
 
 def _cache(_graph: Graph, group: Node) -> list[Line]:
@@ -120,8 +142,23 @@ def _queue(_graph: Graph, queue: Node) -> list[Line]:
     return [items.usage("sqs.fifo.request" if fifo else "sqs.request", "requests")]
 
 
+def _is_arm(function: Node) -> bool:
+    return "arm64" in cast("list[Any]", function.known("architectures", []))
+
+
 def _function(_graph: Graph, function: Node) -> list[Line]:
-    return items.function(arm="arm64" in cast("list[Any]", function.known("architectures", [])))
+    return items.function(arm=_is_arm(function))
+
+
+def _kept_warm(graph: Graph, config: Node) -> list[Line]:
+    function = graph.referred(config, "functionName", FUNCTION)
+    if function is None:
+        raise UndecidedError("functionName")
+    return items.provisioned_concurrency(
+        memory_mb=_number(function, "memorySize", 128),
+        instances=int(_number(config, "provisionedConcurrentExecutions", 0)),
+        arm=_is_arm(function),
+    )
 
 
 def _table(_graph: Graph, table: Node) -> list[Line] | None:
@@ -166,8 +203,11 @@ _PRICED: Final[Mapping[str, Priced]] = {
     "aws:elasticache/replicationGroup:ReplicationGroup": _cache,
     "aws:kms/key:Key": _one("kms.key", "key"),
     "aws:lambda/function:Function": _function,
+    "aws:lambda/provisionedConcurrencyConfig:ProvisionedConcurrencyConfig": _kept_warm,
     "aws:lb/loadBalancer:LoadBalancer": _balancer,
+    "aws:cloudwatch/eventBus:EventBus": _by_use("events.custom", "events put on the bus"),
     "aws:rds/instance:Instance": _database,
+    "aws:rds/proxy:Proxy": _proxy,
     "aws:route53/healthCheck:HealthCheck": _one("health_check.month", "health check"),
     "aws:route53/zone:Zone": _one("zone.month", "hosted zone"),
     "aws:s3/bucket:Bucket": _by_use("s3.standard.gb", "objects kept"),
@@ -189,6 +229,8 @@ _FREE: Final = frozenset(
         "aws:acm/certificate:Certificate",
         "aws:acm/certificateValidation:CertificateValidation",
         "aws:budgets/budget:Budget",
+        "aws:cloudwatch/eventRule:EventRule",
+        "aws:cloudwatch/eventTarget:EventTarget",
         "aws:cloudwatch/logResourcePolicy:LogResourcePolicy",
         "aws:cloudwatch/logMetricFilter:LogMetricFilter",
         "aws:ec2/defaultNetworkAcl:DefaultNetworkAcl",
@@ -221,6 +263,10 @@ _FREE: Final = frozenset(
         "aws:lb/listener:Listener",
         "aws:lb/listenerRule:ListenerRule",
         "aws:lb/targetGroup:TargetGroup",
+        "aws:lambda/alias:Alias",
+        "aws:lambda/eventSourceMapping:EventSourceMapping",
+        "aws:rds/proxyDefaultTargetGroup:ProxyDefaultTargetGroup",
+        "aws:rds/proxyTarget:ProxyTarget",
         "aws:rds/parameterGroup:ParameterGroup",
         "aws:rds/subnetGroup:SubnetGroup",
         "aws:route53/record:Record",
