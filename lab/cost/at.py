@@ -10,7 +10,7 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -62,7 +62,7 @@ def bill_at(root: Path, stack: str, ref: str, prices: Path | None = None) -> lis
 
 
 @contextmanager
-def _tree(root: Path, ref: str) -> Iterator[Path]:
+def _tree(root: Path, ref: str) -> Generator[Path]:
     """The commit's files in a folder of their own; nothing is left in the repository, whatever happens."""
     try:
         inside = _git(root, "rev-parse", "--show-prefix").strip()
