@@ -17,7 +17,7 @@ Once = Annotated[
     str | None,
     HeaderParameter(
         name="idempotency-key",
-        pattern=r"^[A-Za-z0-9._:@/-]{1,128}\Z",
+        pattern=r"^[A-Za-z0-9._:@/-]{1,128}$",  # no header holds the line break that Python's `$` lets pass
         description="sent again within the hour, nothing is sent and the first answer's id returned",
     ),
 ]
