@@ -23,6 +23,7 @@ from apps.filter_processor.store import EntityStore
 from apps.platform import health as healths
 from apps.platform.figures import Figures
 from apps.platform.metrics import Metrics
+from apps.platform.pacing import run_until
 from apps.platform.postgres import open_pool, ping
 from apps.platform.redis import on_demoted, open_redis
 from apps.platform.serve import Application
@@ -45,11 +46,7 @@ class _AfterLoad:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Wait, then do what the wrapped service does."""
-        loading = asyncio.ensure_future(self._consumer.loaded.wait())
-        stopping = asyncio.ensure_future(stop.wait())
-        await asyncio.wait((loading, stopping), return_when=asyncio.FIRST_COMPLETED)
-        loading.cancel()
-        stopping.cancel()
+        await run_until(stop, self._consumer.loaded.wait())
         if not stop.is_set():
             await self._leases.run(stop)
 

@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from apps.filter_processor.intake import now_ms
+from apps.platform.pacing import pause
 
 if TYPE_CHECKING:
     from apps.filter_processor.engine import Engine
@@ -25,9 +26,8 @@ class Conflation:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Release each tick until told to stop: then another processor takes over, with snapshots."""
-        stopping = asyncio.ensure_future(stop.wait())
         while not stop.is_set():
-            await asyncio.wait((stopping,), timeout=self._tick)
+            await pause(stop, self._tick)
             await self.release()
 
     async def release(self) -> None:

@@ -17,6 +17,7 @@ from apps.contracts.entities import ENTITY_FIELD, ENTITY_STREAM
 from apps.filter_processor.intake import now_ms
 from apps.platform import postgres
 from apps.platform.log import Log
+from apps.platform.pacing import run_until
 from apps.platform.redis import UNAVAILABLE, RedisError
 
 if TYPE_CHECKING:
@@ -114,14 +115,7 @@ class Consumer:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Follow the stream until told to stop."""
-        following = asyncio.create_task(self._follow_for_ever(stop))
-        stopping = asyncio.create_task(stop.wait())
-        await asyncio.wait((following, stopping), return_when=asyncio.FIRST_COMPLETED)
-        stopping.cancel()
-        following.cancel()
-        result = (await asyncio.gather(following, return_exceptions=True))[0]
-        if isinstance(result, Exception):
-            raise result
+        await run_until(stop, self._follow_for_ever(stop))
 
     async def _follow_for_ever(self, stop: asyncio.Event) -> None:
         attempt = 0

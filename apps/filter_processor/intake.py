@@ -11,6 +11,7 @@ import msgspec
 from apps.contracts import bus
 from apps.contracts.bus import Registration
 from apps.platform.log import Log
+from apps.platform.pacing import pause
 from apps.platform.redis import UNAVAILABLE, RedisError
 
 if TYPE_CHECKING:
@@ -133,9 +134,8 @@ class Intake:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Sweep expired registrations, and load all again when something was missed."""
-        stopping = asyncio.ensure_future(stop.wait())
         while not stop.is_set():
-            await asyncio.wait((stopping,), timeout=SWEEP_SECONDS)
+            await pause(stop, SWEEP_SECONDS)
             try:
                 if self._reload.is_set():
                     await self._load_again()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
 from apps.contracts.bus import LEASES_CHANNEL, PROCESSORS_KEY, SHARDS, lease_key
 from apps.platform.log import Log
+from apps.platform.pacing import Bell
 from apps.platform.redis import UNAVAILABLE, RedisError
 
 if TYPE_CHECKING:
@@ -106,7 +107,7 @@ class Leases:
         self._holder = holder
         self._ttl_ms = math.ceil(lease_seconds * 1000)
         self._beat_seconds = lease_seconds / 3
-        self._wake = asyncio.Event()
+        self._bell = Bell()
         #: Let go of, but matched on until somebody holds it or this moment: a gap is worse than an overlap.
         self._lingering: dict[int, float] = {}
         self._members: tuple[str, ...] = ()
@@ -115,30 +116,22 @@ class Leases:
 
     def prompt(self) -> None:
         """Look at the leases now: somebody came or went."""
-        self._wake.set()
+        self._bell.ring()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Beat until told to stop, then let go of everything so that others take over at once."""
-        stopping = asyncio.ensure_future(stop.wait())
         try:
-            while not stop.is_set():
-                try:
-                    await self.beat()
-                except (*UNAVAILABLE, RedisError) as error:
-                    # keep matching: whoever takes our leases meanwhile has a higher order and is believed
-                    log.warning("leases.beat_failed", error=f"{type(error).__name__}: {error}")
-                await self._pause(stopping)
+            with self._bell.also(stop):
+                while not stop.is_set():
+                    try:
+                        await self.beat()
+                    except (*UNAVAILABLE, RedisError) as error:
+                        # keep matching: whoever takes our leases meanwhile has a higher order and is believed
+                        log.warning("leases.beat_failed", error=f"{type(error).__name__}: {error}")
+                    await self._bell.wait(self._beat_seconds)
+                    self._bell.heard()
         finally:
-            stopping.cancel()
             await self._leave()
-
-    async def _pause(self, stopping: asyncio.Future[Any]) -> None:
-        waking = asyncio.ensure_future(self._wake.wait())
-        await asyncio.wait(
-            (waking, stopping), timeout=self._beat_seconds, return_when=asyncio.FIRST_COMPLETED
-        )
-        waking.cancel()
-        self._wake.clear()
 
     async def beat(self) -> None:
         """Say that we live, see who else does, and move towards the fair share."""

@@ -11,6 +11,7 @@ from apps.contracts import bus
 from apps.contracts.bus import Active, Delivery, Item
 from apps.contracts.entities import Trace
 from apps.platform.log import Log
+from apps.platform.pacing import Bell, pause
 from apps.platform.redis import UNAVAILABLE, RedisError
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ class Publisher:
         self._max_bytes = max_bytes
         self._outgoing: dict[str, _Outgoing] = {}
         self._bytes = 0
-        self._work = asyncio.Event()
+        self._bell = Bell()
         self._room = asyncio.Event()
         self._room.set()
 
@@ -83,27 +84,24 @@ class Publisher:
         work.trace = one.trace
 
     def _of(self, gateway: str) -> _Outgoing:
-        self._work.set()
+        self._bell.ring()
         return self._outgoing.setdefault(gateway, _Outgoing())
 
     async def run(self, stop: asyncio.Event) -> None:
         """Publish each tick until told to stop; then publish what is left."""
-        stopping = asyncio.ensure_future(stop.wait())
         next_at = 0.0
-        while not stop.is_set():
-            working = asyncio.ensure_future(self._work.wait())
-            await asyncio.wait((working, stopping), return_when=asyncio.FIRST_COMPLETED)
-            working.cancel()
-            left = next_at - time.monotonic()
-            if left > 0 and not stop.is_set():
-                await asyncio.wait((stopping,), timeout=left)
-            next_at = time.monotonic() + self._tick
-            await self._flush()
-        stopping.cancel()
+        with self._bell.also(stop):
+            while not stop.is_set():
+                await self._bell.wait()
+                left = next_at - time.monotonic()
+                if left > 0:
+                    await pause(stop, left)
+                next_at = time.monotonic() + self._tick
+                await self._flush()
 
     async def _flush(self) -> None:
         outgoing, self._outgoing, self._bytes = self._outgoing, {}, 0
-        self._work.clear()
+        self._bell.heard()
         self._room.set()
         if not outgoing:
             return

@@ -13,6 +13,7 @@ from apps.contracts import figures
 from apps.contracts.figures import FIGURES_KEY, FIGURES_SECONDS, FIGURES_TTL_SECONDS, Sample, figures_key
 from apps.platform.histogram import Spread
 from apps.platform.log import Log
+from apps.platform.pacing import pause
 from apps.platform.redis import UNAVAILABLE, RedisError
 
 if TYPE_CHECKING:
@@ -45,10 +46,9 @@ class Figures:
     async def run(self, stop: asyncio.Event) -> None:
         """Write until told to stop, then take the key away."""
         window = self._metrics.window()
-        stopping = asyncio.ensure_future(stop.wait())
         member = f"{self._service}:{self._instance}"
         while not stop.is_set():
-            await asyncio.wait((stopping,), timeout=self._period)
+            await pause(stop, self._period)
             await self._metrics.refresh()
             found: dict[str, float | figures.Spread] = {
                 metric.name: _spread(value) if isinstance(value, Spread) else value
@@ -58,7 +58,6 @@ class Figures:
                 await self._write(member, found, ended=stop.is_set())
             except (*UNAVAILABLE, RedisError) as error:
                 log.debug("figures.not_written", error=f"{type(error).__name__}: {error}")
-        stopping.cancel()
 
     async def _write(self, member: str, found: dict[str, float | figures.Spread], *, ended: bool) -> None:
         now = time.time_ns() // 1_000_000

@@ -9,7 +9,6 @@ https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedd
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import os
 import time
@@ -21,6 +20,7 @@ from apps.contracts.metrics import Kind, Metric
 from apps.platform import redis
 from apps.platform.histogram import Histogram, Spread
 from apps.platform.log import Log
+from apps.platform.pacing import pause
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
@@ -132,8 +132,7 @@ class Metrics:
         probe = _LoopProbe(self._lag)
         try:
             while not stop.is_set():
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(stop.wait(), self._period)
+                await pause(stop, self._period)
                 await self.refresh()
                 self.report()
         finally:

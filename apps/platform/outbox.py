@@ -13,6 +13,7 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 from apps.platform.log import Log
+from apps.platform.pacing import Bell, pause
 from apps.platform.postgres import UNAVAILABLE as DATABASE_UNAVAILABLE
 from apps.platform.postgres import transaction
 from apps.platform.redis import RedisError
@@ -78,7 +79,7 @@ class OutboxRelay:
         self._field = field
         self._batch = batch
         self._poll_seconds = poll_seconds
-        self._woken = asyncio.Event()
+        self._bell = Bell()
         self._failures = 0
         #: Rows moved since the start, for logs and tests.
         self.relayed = 0
@@ -88,7 +89,7 @@ class OutboxRelay:
 
     def wake(self) -> None:
         """Tell the relay that rows were committed."""
-        self._woken.set()
+        self._bell.ring()
 
     async def look(self) -> None:
         """Ask the database what waits: a relay that can't work does not know."""
@@ -99,19 +100,19 @@ class OutboxRelay:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Relay until `stop`, then once more what this process has committed."""
-        stopped = asyncio.create_task(stop.wait())
-        try:
+        with self._bell.also(stop):
             while not stop.is_set():
                 seconds = await self._round()
-                if seconds > 0:
-                    await self._sleep(stopped, seconds)
+                if self._failures:
+                    # a wake-up means rows, and those can't leave now
+                    await pause(stop, seconds)
+                elif seconds > 0:
+                    await self._bell.wait(seconds)
             await self._round()
-        finally:
-            stopped.cancel()
 
     async def _round(self) -> float:
         """Move one batch; returns how long to sleep before the next."""
-        self._woken.clear()
+        self._bell.heard()
         begun = time.monotonic()
         try:
             moved = await self._move()
@@ -158,14 +159,3 @@ class OutboxRelay:
                 again_in_seconds=round(seconds, 2),
             )
         return seconds
-
-    async def _sleep(self, stopped: asyncio.Task[Any], seconds: float) -> None:
-        """Sleep until stopped, the time is over, or (while all is well) somebody wakes us."""
-        waits: set[asyncio.Task[Any]] = {stopped}
-        woken: asyncio.Task[Any] | None = None
-        if not self._failures:
-            woken = asyncio.create_task(self._woken.wait())
-            waits.add(woken)
-        await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-        if woken is not None:
-            woken.cancel()

@@ -14,6 +14,7 @@ from apps.contracts.channels import Posted
 from apps.contracts.entities import Trace
 from apps.contracts.filters import FILTERS_CHANNEL, FiltersChanged
 from apps.platform.log import Log
+from apps.platform.pacing import Bell, pause
 from apps.platform.redis import UNAVAILABLE, RedisError
 from apps.realtime.session import Phase
 
@@ -58,7 +59,7 @@ class Bus:
         self._outgoing: dict[str, tuple[int, Registration | Removal]] = {}
         self._renew_at: dict[str, float] = {}
         self._waiting_since: dict[str, float] = {}
-        self._wake = asyncio.Event()
+        self._bell = Bell()
         self._channel = bus.gateway_channel(hub.gateway).encode()
         self._known_to_redis = False
 
@@ -120,27 +121,26 @@ class Bus:
 
     def _put(self, session: Session, item: Registration | Removal) -> None:
         self._outgoing[session.id] = (bus.shard_of(session.user), item)
-        self._wake.set()
+        self._bell.ring()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Publish each tick and beat each second, until told to stop; then say what ended."""
-        stopping = asyncio.ensure_future(stop.wait())
         beat_at = 0.0
-        while not stop.is_set():
-            waking = asyncio.ensure_future(self._wake.wait())
-            await asyncio.wait((waking, stopping), timeout=BEAT_SECONDS, return_when=asyncio.FIRST_COMPLETED)
-            waking.cancel()
-            if self._tick and not stop.is_set():
-                await asyncio.sleep(self._tick)
-            try:
-                if time.monotonic() >= beat_at:
-                    beat_at = time.monotonic() + BEAT_SECONDS
-                    await self._beat()
-                await self._publish()
-            except (*UNAVAILABLE, RedisError) as error:
-                log.warning("bus.away", error=f"{type(error).__name__}: {error}", waiting=len(self._outgoing))
-                await asyncio.sleep(_RETRY_SECONDS)
-        stopping.cancel()
+        with self._bell.also(stop):
+            while not stop.is_set():
+                await self._bell.wait(BEAT_SECONDS)
+                if self._tick:
+                    await pause(stop, self._tick)
+                try:
+                    if time.monotonic() >= beat_at:
+                        beat_at = time.monotonic() + BEAT_SECONDS
+                        await self._beat()
+                    await self._publish()
+                except (*UNAVAILABLE, RedisError) as error:
+                    log.warning(
+                        "bus.away", error=f"{type(error).__name__}: {error}", waiting=len(self._outgoing)
+                    )
+                    await asyncio.sleep(_RETRY_SECONDS)
 
     async def _beat(self) -> None:
         now = time.monotonic()
@@ -163,7 +163,7 @@ class Bus:
         self._known_to_redis = True
 
     async def _publish(self) -> None:
-        self._wake.clear()
+        self._bell.heard()
         if not self._outgoing:
             return
         outgoing, self._outgoing = self._outgoing, {}
@@ -188,7 +188,7 @@ class Bus:
         except BaseException:
             # newer ones that came meanwhile win
             self._outgoing = {**outgoing, **self._outgoing}
-            self._wake.set()
+            self._bell.ring()
             raise
         self.registered += len(outgoing)
         self.published += len(shards)

@@ -14,6 +14,7 @@ from apps.contracts import protocol
 from apps.contracts.protocol import Close
 from apps.platform import postgres
 from apps.platform.log import Log
+from apps.platform.pacing import Bell
 from apps.realtime.limits import Bucket
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ class Gateway:
         # users whose filters changed: bounded by the number of users here
         self._changed: set[str] = set()
         self._edits = 0
-        self._wake = asyncio.Event()
+        self._bell = Bell()
         self._ended = asyncio.Event()
 
     # --- arrivals -------------------------------------------------------------------------------------
@@ -117,7 +118,7 @@ class Gateway:
 
     def _note_changed(self, user: str) -> None:
         self._changed.add(user)
-        self._wake.set()
+        self._bell.ring()
 
     async def _refresh(self, user: str) -> None:
         for session_id in list(self.hub.by_user.get(user, ())):
@@ -133,19 +134,16 @@ class Gateway:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Check connections each second and filters as they change, until told to stop."""
-        stopping = asyncio.ensure_future(stop.wait())
         check_at = 0.0
-        while not stop.is_set():
-            waking = asyncio.ensure_future(self._wake.wait())
-            await asyncio.wait((waking, stopping), timeout=CHECK_SECONDS, return_when=asyncio.FIRST_COMPLETED)
-            waking.cancel()
-            self._wake.clear()
-            await self._refresh_changed()
-            now = time.monotonic()
-            if now >= check_at:
-                check_at = now + CHECK_SECONDS
-                self._check(now, time.time())
-        stopping.cancel()
+        with self._bell.also(stop):
+            while not stop.is_set():
+                await self._bell.wait(CHECK_SECONDS)
+                self._bell.heard()
+                await self._refresh_changed()
+                now = time.monotonic()
+                if now >= check_at:
+                    check_at = now + CHECK_SECONDS
+                    self._check(now, time.time())
 
     def _check(self, now: float, wall: float) -> None:
         for connection in list(self.connections):

@@ -13,6 +13,7 @@ from apps.contracts.access import sees_all
 from apps.contracts.bus import Active, Delivery, unpack_slots
 from apps.platform.histogram import Histogram
 from apps.platform.log import Log
+from apps.platform.pacing import Bell
 from apps.realtime.session import MAX_WAITING_FRAMES, Bounded, Phase, Session
 
 if TYPE_CHECKING:
@@ -116,7 +117,7 @@ class Hub:
         self._free: deque[tuple[float, int]] = deque()
         self._detached: dict[str, Client] = {}
         self._dirty: list[Client] = []
-        self._wake = asyncio.Event()
+        self._bell = Bell()
 
     @property
     def epoch(self) -> str:
@@ -304,18 +305,15 @@ class Hub:
         if not client.dirty:
             client.dirty = True
             self._dirty.append(client)
-            self._wake.set()
+            self._bell.ring()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Flush what is dirty each tick, until told to stop."""
-        stopping = asyncio.ensure_future(stop.wait())
-        # one wait for both: at a tick of 0 two more tasks a round cost as much as the frame
-        stopping.add_done_callback(lambda _: self._wake.set())
-        while not stop.is_set():
-            await self._wake.wait()
-            await asyncio.sleep(self._tick or (POLL_SECONDS if self._busy() else 0))
-            await self.flush()
-        stopping.cancel()
+        with self._bell.also(stop):
+            while not stop.is_set():
+                await self._bell.wait()
+                await asyncio.sleep(self._tick or (POLL_SECONDS if self._busy() else 0))
+                await self.flush()
 
     def _busy(self) -> bool:
         """Whether the first that waits is still being sent to: it must not be asked all the time."""
@@ -324,7 +322,7 @@ class Hub:
     async def flush(self) -> None:
         """Send at most one frame to each dirty client."""
         dirty, self._dirty = self._dirty, []
-        self._wake.clear()
+        self._bell.heard()
         at = time.time_ns() // 1_000_000
         now = time.monotonic()
         for start in range(0, len(dirty), _BATCH):

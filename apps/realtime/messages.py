@@ -11,6 +11,7 @@ import msgspec
 from apps.contracts import channels
 from apps.contracts.channels import OWN, Posted, is_channel, may_listen
 from apps.platform.log import Log
+from apps.platform.pacing import Bell, pause
 from apps.platform.redis import UNAVAILABLE, RedisError
 from apps.platform.subscriber import SubscriberLostError
 from apps.realtime.channels import Feed, Listener, MessageCounts, item_of
@@ -70,7 +71,7 @@ class Messages:
         self._heard: set[str] = set()
         self._late: dict[Listener, None] = {}
         self._keep_at = 0.0
-        self._wake = asyncio.Event()
+        self._bell = Bell()
 
     @property
     def counts(self) -> MessageCounts:
@@ -193,40 +194,36 @@ class Messages:
 
     def _concern(self, user: str) -> None:
         self._concerned[user] = None
-        self._wake.set()
+        self._bell.ring()
 
     def _want(self, listener: Listener) -> None:
         self._late[listener] = None
-        self._wake.set()
+        self._bell.ring()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Follow each tick, until told to stop; what a gateway still holds then expires."""
-        stopping = asyncio.ensure_future(stop.wait())
-        stopping.add_done_callback(lambda _: self._wake.set())
         beat_at = 0.0
-        while not stop.is_set():
-            waking = asyncio.ensure_future(self._wake.wait())
-            await asyncio.wait((waking,), timeout=_BEAT_SECONDS)
-            waking.cancel()
-            if stop.is_set():
-                break
-            if self._tick:
-                await asyncio.sleep(self._tick)
-            self._wake.clear()
-            now = time.monotonic()
-            if now >= beat_at:
-                beat_at = now + _BEAT_SECONDS
-                self._beat(now)
-            try:
-                await self._hear()
-                await self._keep(now)
-                await self._tell()
-                await self._catch_up()
-            except (*UNAVAILABLE, RedisError) as error:
-                log.warning("messages.away", error=f"{type(error).__name__}: {error}")
-                self._wake.set()
-                await asyncio.sleep(_RETRY_SECONDS)
-        stopping.cancel()
+        with self._bell.also(stop):
+            while not stop.is_set():
+                await self._bell.wait(_BEAT_SECONDS)
+                if self._tick:
+                    await pause(stop, self._tick)
+                if stop.is_set():
+                    break
+                self._bell.heard()
+                now = time.monotonic()
+                if now >= beat_at:
+                    beat_at = now + _BEAT_SECONDS
+                    self._beat(now)
+                try:
+                    await self._hear()
+                    await self._keep(now)
+                    await self._tell()
+                    await self._catch_up()
+                except (*UNAVAILABLE, RedisError) as error:
+                    log.warning("messages.away", error=f"{type(error).__name__}: {error}")
+                    self._bell.ring()
+                    await asyncio.sleep(_RETRY_SECONDS)
 
     def _beat(self, now: float) -> None:
         for user in [user for user, at in self._renew_at.items() if at <= now]:

@@ -14,6 +14,7 @@ from apps.contracts import protocol
 from apps.contracts.channels import MAX_MEMBERS, PresenceChanged, channel_key, wire_channel
 from apps.contracts.entities import Trace
 from apps.platform.log import Log
+from apps.platform.pacing import pause
 from apps.platform.redis import UNAVAILABLE, RedisError
 
 if TYPE_CHECKING:
@@ -149,9 +150,8 @@ class Presence:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Say each round what changed, until told to stop; then that everybody here is gone."""
-        stopping = asyncio.ensure_future(stop.wait())
         while not stop.is_set():
-            await asyncio.wait((stopping,), timeout=self._seconds)
+            await pause(stop, self._seconds)
             await self._round()
 
     async def _round(self) -> None:

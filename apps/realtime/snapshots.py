@@ -10,6 +10,7 @@ import psycopg
 
 from apps.platform import postgres
 from apps.platform.log import Log
+from apps.platform.pacing import Bell, run_until
 from apps.realtime.session import Phase
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ class Snapshots:
         self._wanted: dict[str, Client] = {}
         self._running: dict[str, bool] = {}
         self._replaced_at: dict[str, float] = {}
-        self._wake = asyncio.Event()
+        self._bell = Bell()
 
     def request(self, client: Client) -> None:
         """Load a snapshot for the session's view as it is then."""
@@ -44,24 +45,17 @@ class Snapshots:
             self._running[session] = True  # once more: something changed since it began
             return
         self._wanted[session] = client
-        self._wake.set()
+        self._bell.ring()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Load until told to stop."""
-        workers = [asyncio.create_task(self._work()) for _ in range(self._at_once)]
-        stopping = asyncio.create_task(stop.wait())
-        await asyncio.wait((*workers, stopping), return_when=asyncio.FIRST_COMPLETED)
-        for task in (*workers, stopping):
-            task.cancel()
-        for result in await asyncio.gather(*workers, return_exceptions=True):
-            if isinstance(result, Exception):
-                raise result
+        await run_until(stop, *(self._work() for _ in range(self._at_once)))
 
     async def _work(self) -> None:
         while True:
             while not self._wanted:
-                self._wake.clear()
-                await self._wake.wait()
+                self._bell.heard()
+                await self._bell.wait()
             # in a call of its own: a worker that waits keeps no client that left
             await self._next()
 
