@@ -17,12 +17,10 @@ from apps.platform import health as healths
 from apps.platform.auth import TokenVerifier
 from apps.platform.errors import exception_handlers
 from apps.platform.figures import Figures
-from apps.platform.log import Log
 from apps.platform.metrics import Metrics
 from apps.platform.postgres import open_pool, ping
 from apps.platform.redis import on_demoted, open_redis
 from apps.platform.serve import Application
-from apps.platform.sockets import end_untaken
 from apps.platform.subscriber import Subscriber
 from apps.platform.telemetry import TelemetryMiddleware
 from apps.realtime import sse
@@ -49,8 +47,6 @@ if TYPE_CHECKING:
     from apps.realtime.settings import RealtimeSettings
 
 _CHANNEL: Final = WIRE_PREFIX.encode()
-
-log = Log("slipway.gateway")
 
 
 @asynccontextmanager
@@ -144,7 +140,7 @@ async def build(settings: RealtimeSettings, health: Health) -> AsyncGenerator[Ap
                 figures,
             ),
             drain=(gateway.drain,),
-            started=(_up(subscriber), _bounded(settings)),
+            started=(_up(subscriber),),
         )
 
 
@@ -193,17 +189,6 @@ def _connect(hub: Hub, snapshots: Snapshots, bus: Bus, gateway: Gateway) -> None
     hub.load, hub.forgotten = load, forgotten
     bus.filters_changed = gateway.filters_changed
     bus.posted, bus.emptied = gateway.messages.posted, gateway.messages.emptied
-
-
-def _bounded(settings: RealtimeSettings) -> Any:
-    async def bounded() -> None:
-        # what the gateway closes for not reading would stay open, with what is unsent, until it reads
-        if not end_untaken(settings.port, 2 * settings.stall_seconds):
-            log.warning(
-                "gateway.unbounded_writes", hint="stalled connections stay until their peer ends them"
-            )
-
-    return bounded
 
 
 def _up(subscriber: Subscriber) -> Any:

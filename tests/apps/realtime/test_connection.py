@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
+import socket
 import struct
 import time
 
@@ -202,7 +203,9 @@ async def test_a_client_that_never_reads_harms_nobody(world: World):
     await healthy.look_at(*ALPS)
     await stalled.look_at(*ALPS)
     raw = stalled.socket.transport.get_extra_info("socket")
-    raw.setsockopt(__import__("socket").SOL_SOCKET, __import__("socket").SO_LINGER, struct.pack("ii", 1, 0))
+    raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    # else the kernel grows the window as far as it may: tens of MB that would all have to be written first
+    raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
     stalled.socket.transport.pause_reading()
     text = "x" * 2000
     for turn in range(1, 41):

@@ -154,7 +154,7 @@ async def test_a_stream_ends_with_a_reason(world: World, events: Opener):
 
 async def test_a_reader_that_stalls_is_ended_and_harms_nobody(world: World, events: Opener):
     """Who never reads is closed at last, as a websocket is; the others get all of theirs."""
-    gateway, _ = await world.pair(stall_seconds=2, max_pending_bytes=1_000_000)
+    gateway, _ = await world.pair(stall_seconds=2, write_timeout_seconds=4, max_pending_bytes=1_000_000)
     healthy = await events(gateway, identify(world), ALPS)
     await healthy.until("snapshot")
     slow = socket.socket()
