@@ -27,9 +27,10 @@ if TYPE_CHECKING:
 
 log = Log("slipway.bus")
 
-#: How often the gateway's own key is renewed, and how long it lives without.
+#: How often the gateway's own key is renewed, and how long it lives without: that of one which was merely
+#: busy for a while must not look as if Redis had been emptied.
 BEAT_SECONDS: Final = 1.0
-_KEY_MILLISECONDS: Final = 10_000
+_KEY_MILLISECONDS: Final = 120_000
 _RETRY_SECONDS: Final = 0.2
 
 

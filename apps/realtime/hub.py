@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections import deque
 from dataclasses import dataclass
@@ -57,6 +58,7 @@ class Client:
         "close",
         "detached_at",
         "dirty",
+        "due",
         "load_when_read",
         "mail",
         "send",
@@ -74,6 +76,7 @@ class Client:
         self.stalled_at = 0.0
         self.detached_at = 0.0
         self.dirty = False
+        self.due = 0.0
         #: A snapshot is due once the frames before it are gone.
         self.load_when_read = False
         #: Messages that wait for the socket beside the map.
@@ -116,7 +119,8 @@ class Hub:
         # processors may still deliver for who had a slot before: it rests until all registrations are over
         self._free: deque[tuple[float, int]] = deque()
         self._detached: dict[str, Client] = {}
-        self._dirty: list[Client] = []
+        # in the order of their turns: a tick is the same for all
+        self._dirty: deque[Client] = deque()
         self._bell = Bell()
 
     @property
@@ -301,27 +305,38 @@ class Hub:
         self.touch(client)
 
     def touch(self, client: Client) -> None:
-        """Look at the client with the next tick."""
+        """Look at the client a tick from now: each has its own, so that not all of them leave at once."""
         if not client.dirty:
             client.dirty = True
+            client.due = time.monotonic() + self._tick
             self._dirty.append(client)
             self._bell.ring()
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Flush what is dirty each tick, until told to stop."""
+        """Flush each client a tick after its first change, until told to stop; then all of them."""
         with self._bell.also(stop):
             while not stop.is_set():
                 await self._bell.wait()
-                await asyncio.sleep(self._tick or (POLL_SECONDS if self._busy() else 0))
-                await self.flush()
+                await asyncio.sleep(self._rest())
+                await self.flush(math.inf if stop.is_set() else time.monotonic())
+
+    def _rest(self) -> float:
+        """How long the timer sleeps: until the first is due, and so much more that several leave together."""
+        if not self._tick:
+            return POLL_SECONDS if self._busy() else 0
+        first = self._dirty[0].due if self._dirty else 0.0
+        return max(first - time.monotonic(), 0.0) + POLL_SECONDS
 
     def _busy(self) -> bool:
         """Whether the first that waits is still being sent to: it must not be asked all the time."""
-        return any(client.sending is not None and not client.sending.done() for client in self._dirty[:1])
+        sending = self._dirty[0].sending if self._dirty else None
+        return sending is not None and not sending.done()
 
-    async def flush(self) -> None:
-        """Send at most one frame to each dirty client."""
-        dirty, self._dirty = self._dirty, []
+    async def flush(self, due: float = math.inf) -> None:
+        """Send at most one frame to each client that is due by then."""
+        waiting, dirty = self._dirty, list[Client]()
+        while waiting and waiting[0].due <= due:
+            dirty.append(waiting.popleft())
         self._bell.heard()
         at = time.time_ns() // 1_000_000
         now = time.monotonic()
@@ -334,6 +349,8 @@ class Hub:
                 client.dirty = False
                 if self._flush_one(client, at, now):
                     self.touch(client)
+        if waiting:
+            self._bell.ring()
 
     def _sample(self, clients: Sequence[Client]) -> None:
         """Note how old the changes are that leave now; beside the loop over all, so that it costs the few."""
