@@ -44,15 +44,6 @@ class JobTypeConfig(Model):
     per_day: float = Field(ge=0, description="jobs of this type in a day")
 
 
-def _plans_types() -> dict[str, JobTypeConfig]:
-    """The scheduler and the workers of the event-delivery plan, and a second of work for a job."""
-    return {
-        "schedule": JobTypeConfig(seconds=2, memory_mb=1024, at_once=1, per_day=1_440),
-        "deliver": JobTypeConfig(seconds=3, memory_mb=1024, batch=10, at_once=20, per_day=150_000),
-        "job": JobTypeConfig(seconds=1, memory_mb=512, per_day=100_000),
-    }
-
-
 class UsageConfig(Model):
     """What the stack expects; the defaults are those of a large production stack."""
 
@@ -83,7 +74,9 @@ class UsageConfig(Model):
     one_off_runs: float = Field(default=100, ge=0, description="runs of one-off tasks in a month")
 
     job_types: dict[str, JobTypeConfig] = Field(
-        default_factory=_plans_types, description="for the comparison of Lambda with tasks, by name"
+        default_factory=dict[str, JobTypeConfig],
+        description="for the comparison of Lambda with tasks: beside schedule, deliver and job, or in their "
+        "place",
     )
 
     @property
@@ -113,6 +106,17 @@ class UsageConfig(Model):
         if wrong:
             raise ValueError(f"{'; '.join(wrong)}. hint: correct slipway:usage, it is per stack")
         return self
+
+    def compared(self) -> dict[str, JobTypeConfig]:
+        """The scheduler and workers of the event-delivery plan, a job of a second, and what is declared."""
+        return {
+            "schedule": JobTypeConfig(seconds=2, memory_mb=1024, at_once=1, per_day=1_440),
+            "deliver": JobTypeConfig(
+                seconds=3, memory_mb=1024, batch=10, at_once=20, per_day=self.events_per_day
+            ),
+            "job": JobTypeConfig(seconds=1, memory_mb=512, per_day=self.jobs_per_day),
+            **self.job_types,
+        }
 
     def per_price(self) -> dict[str, float]:
         """The quantity of each price in a month, of the whole stack."""
@@ -157,4 +161,6 @@ class DeclaredUsage(Component):
     ) -> None:
         """`declared` is what the stack file says, `usage` what of each price it comes to."""
         super().__init__("budget:DeclaredUsage", name, ctx, tier="budget", opts=opts)
-        self.register_outputs({"declared": config.model_dump(), "usage": config.per_price()})
+        types = {kind: job.model_dump() for kind, job in config.compared().items()}
+        declared = {**config.model_dump(), "job_types": types}
+        self.register_outputs({"declared": declared, "usage": config.per_price()})

@@ -42,6 +42,14 @@ def test_a_load_balancer_is_billed_by_its_largest_dimension(changed: dict[str, f
     assert UsageConfig.model_validate(changed).per_price()["alb.lcu_hour"] == pytest.approx(larger)
 
 
+def test_job_types_follow_the_declared_rates_and_may_be_replaced() -> None:
+    """Deliveries are the events, jobs the jobs; a stack's own type is added, one of that name replaces."""
+    own = {"seconds": 30, "memory_mb": 2048, "per_day": 7}
+    config = UsageConfig.model_validate({"events_per_day": 10, "job_types": {"render": own, "job": own}})
+    rates = {name: job.per_day for name, job in config.compared().items()}
+    assert rates == {"schedule": 1_440, "deliver": 10, "job": 7, "render": 7}
+
+
 def test_every_quantity_is_of_a_price_that_the_pack_has() -> None:
     """The components don't import the pack: a typing mistake would be a use that nobody counts."""
     assert {usage.price_of(key) for key in UsageConfig().per_price()} <= set(table.load().ids())
@@ -72,4 +80,5 @@ def test_the_graph_carries_the_declaration_and_no_resource_for_it() -> None:
     outputs = program.outputs[carrier.urn]
     assert outputs["declared"]["open_connections"] == 100
     assert outputs["usage"]["transfer.out.gb"] == 20
+    assert outputs["declared"]["job_types"]["deliver"]["per_day"] == 1_500
     assert [each for each in program.resources if each.parent == carrier.urn] == []
