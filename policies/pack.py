@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from pathlib import Path
 from typing import Any, Final
 
+import yaml
 from pulumi_policy import (
     EnforcementLevel,
     PolicyConfigSchema,
@@ -47,7 +49,10 @@ from policies.settings import SETTINGS, ControlSettings, Settings, WaiverSetting
 from policies.waivers import Ledger
 
 NAME: Final = "slipway"
-VERSION: Final = "0.1.0"
+# written down once, where Pulumi reads it
+VERSION: Final[str] = yaml.safe_load(
+    Path(__file__).with_name("PulumiPolicy.yaml").read_text(encoding="utf-8")
+)["version"]
 DESCRIPTION: Final = "Private networks, encryption and budget, proved on the graph before it exists."
 
 # every module of controls

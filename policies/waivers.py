@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import fnmatch
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from policies.control import Control, Finding, Outcome
 from policies.problems import Problem, from_pydantic, nearest, shown, told
 
 DEFAULT_PATH: Final = Path(__file__).with_name("waivers.yaml")
+VARIABLE: Final = "SLIPWAY_WAIVERS"
 STACK: Final = "stack"  # in place of a URN: a finding about the stack itself, which has none
 # two resources that have nothing in common: a pattern that matches both names nothing
 _ANYTHING: Final = ("urn:pulumi:q1::q2::q3:q4/q5:Q6::q7", "urn:pulumi:x1::x2::x3:x4/x5:X6$x7:x8:X9::x0")
@@ -83,6 +85,12 @@ class WaiverProblem:
         return (
             f"the waiver of {self.waiver.control} for {self.waiver.urn} ({self.waiver.owner}) {self.message}"
         )
+
+
+def chosen() -> Path:
+    """The file that the environment names, for those who use the pack elsewhere; else the pack's own."""
+    named = os.environ.get(VARIABLE)
+    return Path(named) if named else DEFAULT_PATH
 
 
 def read(path: Path = DEFAULT_PATH) -> tuple[list[Waiver], list[Problem]]:

@@ -136,10 +136,8 @@ def check(
     servicer: Any = _PolicyAnalyzerServicer(
         pack.NAME, pack.VERSION, list(built.policies), EnforcementLevel.MANDATORY
     )
-    servicer.Configure(_configuration(config), None)
-    diagnostics = _one_by_one(servicer, graph)
-    if ended is None:
-        diagnostics += _together(servicer, graph)
+    servicer.Configure(configuration_request(config), None)
+    diagnostics = ask(servicer, graph, whole=ended is None)
     hide = Redactor(graph)
     return Report(
         stack=graph.stack,
@@ -181,7 +179,7 @@ def _violation(diagnostic: Any, hide: Redactor) -> Violation:
     return Violation(
         diagnostic.policyName,
         diagnostic.enforcementLevel == analyzer_pb2.MANDATORY,
-        hide.text(_words(diagnostic)),
+        hide.text(words(diagnostic)),
         diagnostic.urn,
     )
 
@@ -206,7 +204,7 @@ def _places(graph: Graph, root: Path | None) -> dict[str, Place]:
     return {urn: place for urn, place in found.items() if place is not None}
 
 
-def _words(diagnostic: Any) -> str:
+def words(diagnostic: Any) -> str:
     """The message without the description that pulumi-policy puts before it."""
     return str(diagnostic.message).removeprefix(str(diagnostic.description)).lstrip("\n")
 
@@ -216,7 +214,7 @@ def _config_path(home: Path, stack: str) -> Path:
     return own if own.is_file() else home / f"config.{STRICT}.json"
 
 
-def _configuration(config: configuration.Config) -> analyzer_pb2.ConfigureAnalyzerRequest:
+def configuration_request(config: configuration.Config) -> analyzer_pb2.ConfigureAnalyzerRequest:
     """The config file as the engine sends it."""
     request = analyzer_pb2.ConfigureAnalyzerRequest()
     for name in settings.SETTINGS:
@@ -225,6 +223,12 @@ def _configuration(config: configuration.Config) -> analyzer_pb2.ConfigureAnalyz
         request.policyConfig[name].MergeFrom(analyzer_pb2.PolicyConfig(enforcementLevel=level))
         request.policyConfig[name].properties.CopyFrom(json_format.ParseDict(values, struct_pb2.Struct()))
     return request
+
+
+def ask(servicer: Any, graph: Graph, *, whole: bool = True) -> list[Any]:
+    """The diagnostics of an analyzer, here or in a process of its own, in the engine's order."""
+    found = _one_by_one(servicer, graph)
+    return [*found, *_together(servicer, graph)] if whole else found
 
 
 def _one_by_one(servicer: Any, graph: Graph) -> list[Any]:

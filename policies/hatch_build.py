@@ -1,0 +1,33 @@
+"""What the wheel holds: the pack as the folder that Pulumi is given, `slipway_policies/policies`."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+
+_KINDS: Final = (".py", ".yaml", ".json", ".md")
+_LEFT_OUT: Final = ("hatch_build.py", "config.local.json")
+
+
+class Wheel(BuildHookInterface[Any]):
+    """Installs no top-level package named `policies`, and lets Pulumi run the pack by the Python it is in."""
+
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:  # noqa: ARG002  the hook's signature
+        """Name each file and its place."""
+        root = Path(self.root)
+        placed: dict[str, str] = build_data["force_include"]
+        for path in sorted(root.rglob("*")):
+            name = path.relative_to(root).as_posix()
+            if path.suffix in _KINDS and name not in _LEFT_OUT:
+                placed[str(path)] = f"slipway_policies/policies/{name}"
+        placed[str(root / "where.py")] = "slipway_policies/__init__.py"
+        # this checkout's virtual environment is not there: a wrong path makes Pulumi wait for ever
+        document = yaml.safe_load((root / "PulumiPolicy.yaml").read_text(encoding="utf-8"))
+        file = Path(tempfile.mkdtemp(prefix="slipway-policies-"), "PulumiPolicy.yaml")
+        file.write_text(yaml.safe_dump({**document, "runtime": "python"}), encoding="utf-8")
+        del placed[str(root / "PulumiPolicy.yaml")]
+        placed[str(file)] = "slipway_policies/policies/PulumiPolicy.yaml"
