@@ -43,7 +43,7 @@ def create(owner: Component, name: str, vpc: aws.ec2.Vpc, *, key: Key, days: int
                 Statement(
                     sid="WriteFlowLogs",
                     actions=("logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"),
-                    resources=(group_arn, f"{group_arn}:*"),
+                    resources=(f"{group_arn}:*",),
                 )
             ]
         ),
