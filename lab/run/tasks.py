@@ -21,6 +21,7 @@ OVERRIDES: Mapping[str, str] = {
     "AWS_ENDPOINT_URL": "the AWS APIs of this machine",
     "AWS_ACCESS_KEY_ID": "the emulator's",
     "AWS_SECRET_ACCESS_KEY": "the emulator's",
+    "AWS_SESSION_TOKEN": "the task's name, for the recording that `slipway iam` judges",
     "AWS_REGION": "the stack's, which ECS would set",
     "AWS_DEFAULT_REGION": "the stack's, which ECS would set",
     "DATABASE_CA_FILE": "the local certificate authority",
@@ -93,12 +94,12 @@ class Addresses:
     servers: Running
     front_url: str
 
-    def values(self, port: int | None) -> dict[str, str]:
+    def values(self, port: int | None, caller: str = "") -> dict[str, str]:
         """Every override that has a value now."""
         postgres, redis = self.servers.postgres, self.servers.redis
         values = {
             "BIND_HOST": "127.0.0.1",
-            **self.servers.aws.environment(),
+            **self.servers.aws.environment(caller),
             "DATABASE_CA_FILE": str(postgres.ca_file),
             "REDIS_CA_FILE": str(redis.ca_file),
             "DATABASE_HOST": postgres.host,
@@ -125,7 +126,7 @@ def environment(
     for name, arn in task.secrets.items():
         given[name] = resolve(arn)
     redis_named = "REDIS_HOST" in given
-    for name, value in addresses.values(port).items():
+    for name, value in addresses.values(port, task.family).items():
         # TLS to Valkey is checked against the system's authorities on AWS: here the file must be named
         wanted = name in _ALWAYS or name in given or (name == "REDIS_CA_FILE" and redis_named)
         if wanted or (name in {"BIND_HOST", "PORT"} and port is not None):

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 CONNECT_SECONDS = 5
 READ_SECONDS = 30
+LAB_CALLER = "slipway-lab"  # what the lab itself calls is no service's call
 
 
 class Running(Protocol):
@@ -108,6 +109,7 @@ def aws_client(endpoint: AwsEndpoint, service: str) -> Any:
         region_name=endpoint.region,
         aws_access_key_id=endpoint.access_key_id,
         aws_secret_access_key=endpoint.secret_access_key,
+        aws_session_token=None if endpoint.external else LAB_CALLER,
         config=Config(
             connect_timeout=CONNECT_SECONDS,
             read_timeout=READ_SECONDS,

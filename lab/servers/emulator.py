@@ -40,14 +40,18 @@ class Emulator(Embedded):
         account_id: str = DEFAULT_ACCOUNT,
         region: str = "eu-central-1",
         durable: bool = True,
+        record: bool = False,
     ) -> None:
         super().__init__(state, durable=durable)
+        self.record = record
         self.account_id = account_id
         self.region = region
 
     async def start(self) -> AwsEndpoint:
         """Start, or take the endpoint that `SLIPWAY_AWS_ENDPOINT_URL` names."""
         given = os.environ.get(VARIABLE, "").strip()
+        if self.record:  # each run has a recording of its own, which its end does not remove
+            calls_file(self.state.home).unlink(missing_ok=True)
         if given:
             return self._external(given)
         python = await asyncio.to_thread(install, self.state)
@@ -105,11 +109,14 @@ class Emulator(Embedded):
             "AWS_SECRET_ACCESS_KEY": "local",
         }
         command = [str(python), "-I", str(Path(__file__).with_name("emulator_serve.py"))]
-        spec = json.dumps({"listen": wanted, "announce": str(announce)})
+        spec = {"listen": wanted, "announce": str(announce)}
+        if self.record:
+            self.state.data("calls")
+            spec["record"] = str(calls_file(self.state.home))
         self._server = Kept(
             "emulator",
             self.state,
-            [*command, spec],
+            [*command, json.dumps(spec)],
             environment=environment,
             cwd=folder,
             stop_signal=signal.SIGTERM,
@@ -119,8 +126,13 @@ class Emulator(Embedded):
         port = int(announce.read_text(encoding="utf-8"))
         await self._server.until(lambda: answers(port), timeout=60)
         # should it be started again, then where its clients know it
-        self._server.command = [*command, json.dumps({"listen": port, "announce": str(announce)})]
+        self._server.command = [*command, json.dumps({**spec, "listen": port})]
         return port
+
+
+def calls_file(home: Path) -> Path:
+    """The recording of the last run: the calls of its services, one kind a line (`emulator_calls.py`)."""
+    return home / "state" / "calls" / "calls.jsonl"
 
 
 def answers(port: int) -> bool:

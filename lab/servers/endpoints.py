@@ -68,12 +68,14 @@ class AwsEndpoint:
     program: str
     external: bool = False
 
-    def environment(self) -> dict[str, str]:
-        """What boto3 in a started process needs."""
-        return {
+    def environment(self, caller: str = "") -> dict[str, str]:
+        """What boto3 in a started process needs; the emulator's recording knows it by the caller's name."""
+        values = {
             "AWS_ENDPOINT_URL": self.url,
             "AWS_REGION": self.region,
             "AWS_DEFAULT_REGION": self.region,
             "AWS_ACCESS_KEY_ID": self.access_key_id,
             "AWS_SECRET_ACCESS_KEY": self.secret_access_key,
         }
+        # another endpoint would look at the token, and it records nothing for us
+        return values if self.external or not caller else {**values, "AWS_SESSION_TOKEN": caller}

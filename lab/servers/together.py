@@ -44,7 +44,7 @@ class Servers:
         self._report = report
         self._postgres = EmbeddedPostgres(state, durable=durable)
         self._valkey = EmbeddedValkey(state, durable=durable)
-        self._emulator = Emulator(state, account_id=account_id, region=region, durable=durable)
+        self._emulator = Emulator(state, account_id=account_id, region=region, durable=durable, record=True)
 
     async def start(self) -> Self:
         """Reap what an earlier run left, then start all three; one that fails stops the others."""
