@@ -22,7 +22,7 @@ from lab.output import Output
 # `register(subparsers)` and `run(args) -> int`; one that is not there is not listed.
 GROUPS: dict[str, tuple[str, ...]] = {
     "run a stack here": ("up", "down", "ps", "logs", "wait", "token", "replay", "doctor"),
-    "judge a stack, without a cloud": ("synth", "check", "cost", "diagram", "explain", "replacements"),
+    "judge a stack, without a cloud": ("synth", "check", "iam", "cost", "diagram", "explain", "replacements"),
 }
 EXAMPLES = """\
 examples:
