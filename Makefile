@@ -88,6 +88,7 @@ bench: $(SYNC) ## side-by-side measurements (benchmarks/)
 schema: $(SYNC) ## regenerate docs/reference
 	@$(BIN)/python -m components.stack.schema
 	@$(BIN)/python -m policies.schema
+	@$(BIN)/python -m policies.reference
 	@$(BIN)/python -m components.realtime.reference
 
 urns: $(SYNC) ## write the snapshots of the stacks' resources anew (tests/lab/urns)

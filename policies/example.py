@@ -80,8 +80,8 @@ def _statement(name: str, resource: Resource) -> str:
     module = module.partition("/")[0]
     module = f"{module}_" if keyword.iskeyword(module) else module
     rows = [f"    {_snake(key)}={_value(value, key, 4)},\n" for key, value in resource.inputs.items()]
-    head = f'{name} = aws.{module}.{kind}("{name}"'
-    return f"{head},\n{''.join(rows)})" if rows else f"{head})"
+    call = f"{name} = aws.{module}.{kind}("
+    return f'{call}\n    "{name}",\n{"".join(rows)})' if rows else f'{call}"{name}")'
 
 
 def _value(value: Any, key: str, indent: int, *, free: bool = False) -> str:
@@ -114,8 +114,8 @@ def _text(value: str) -> str:
         return f"{whole[1]}.{_snake(whole[2])}"
     if not _REFERENCE.search(value):
         return json.dumps(value, ensure_ascii=False)
-    parts = re.sub(_REFERENCE, lambda match: f"{{{match[1]}.{_snake(match[2])}}}", value)
-    return f"pulumi.Output.format({json.dumps(parts)})"
+    outputs = [f"{match[1]}.{_snake(match[2])}" for match in _REFERENCE.finditer(value)]
+    return f"pulumi.Output.format({json.dumps(_REFERENCE.sub('{}', value))}, {', '.join(outputs)})"
 
 
 def _group(opening: str, items: list[str], closing: str, pad: str, end: str) -> str:

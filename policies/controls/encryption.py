@@ -91,7 +91,7 @@ def encrypted_at_rest(store: Node, _settings: Settings) -> Verdict:
         example(it=res("sqs/Queue", name="jobs")),
         example(it=res("sqs/Queue", name="jobs", kmsMasterKeyId="alias/aws/sqs")),
         example(it=res("kinesis/Stream", encryptionType="NONE", kmsKeyId=KEY)),
-        *(example(it=Resource(type_, {"encryptionType": "KMS"})) for type_ in KEYED),
+        *(example(it=Resource(type_, _STREAM.get(type_, {}))) for type_ in KEYED),
     ),
     good=(
         example(
