@@ -25,9 +25,12 @@ class Wheel(BuildHookInterface[Any]):
             if path.suffix in _KINDS and name not in _LEFT_OUT:
                 placed[str(path)] = f"slipway_policies/policies/{name}"
         placed[str(root / "where.py")] = "slipway_policies/__init__.py"
-        # this checkout's virtual environment is not there: a wrong path makes Pulumi wait for ever
+        # neither the virtual environment of this checkout (a wrong path makes Pulumi wait for ever) nor the
+        # stacks that its waivers are for are there
         document = yaml.safe_load((root / "PulumiPolicy.yaml").read_text(encoding="utf-8"))
-        file = Path(tempfile.mkdtemp(prefix="slipway-policies-"), "PulumiPolicy.yaml")
-        file.write_text(yaml.safe_dump({**document, "runtime": "python"}), encoding="utf-8")
-        del placed[str(root / "PulumiPolicy.yaml")]
-        placed[str(file)] = "slipway_policies/policies/PulumiPolicy.yaml"
+        changed = {"PulumiPolicy.yaml": {**document, "runtime": "python"}, "waivers.yaml": {"waivers": []}}
+        folder = Path(tempfile.mkdtemp(prefix="slipway-policies-"))
+        for name, content in changed.items():
+            (folder / name).write_text(yaml.safe_dump(content), encoding="utf-8")
+            del placed[str(root / name)]
+            placed[str(folder / name)] = f"slipway_policies/policies/{name}"

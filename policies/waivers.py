@@ -61,9 +61,13 @@ class Waiver(BaseModel):
         return self.control == finding.control.id and fnmatch.fnmatchcase(finding.urn or STACK, self.urn)
 
     def of_stack(self, stack: str) -> bool:
-        """Whether it may cover anything of this stack: a pattern can name another one."""
-        head, found, _ = self.urn.partition("::")
-        return not found or not head.startswith("urn:") or fnmatch.fnmatchcase(f"urn:pulumi:{stack}", head)
+        """Whether it may cover anything of this stack (`stack::project`): a pattern can name another one."""
+        parts = self.urn.split("::")
+        if len(parts) == 1 or not parts[0].startswith("urn:"):
+            return True
+        # stack, project, type, name: a shorter pattern has a star in place of some of them
+        named = "::".join(parts[:2]) if len(parts) == 4 else f"{parts[0]}::*"
+        return fnmatch.fnmatchcase(f"urn:pulumi:{stack}", named)
 
     def words(self) -> str:
         """As it stands beside what it covers."""
@@ -214,4 +218,5 @@ class Ledger:
 
 
 def _stack(urn: str) -> str:
-    return urn.partition("::")[0].removeprefix("urn:pulumi:")
+    """`stack::project`."""
+    return "::".join(urn.split("::")[:2]).removeprefix("urn:pulumi:")

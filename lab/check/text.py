@@ -131,11 +131,12 @@ def unseen(report: Report) -> str:
 
 def money(figures: Money) -> str:
     """The four figures in a line."""
+    unpriced = f"{figures.unpriced or 'no'} resource{'s' * (figures.unpriced != 1)} without a price"
     limit = f" of ${figures.limit:,.2f}" if figures.limit is not None else ""
     return (
         f"cost: ${figures.total:,.2f}{limit} a month (baseline ${figures.baseline:,.2f}, declared use "
         f"${figures.usage:,.2f}), ${figures.exposure:,.2f} with autoscaling at its ceiling; "
-        f"{figures.unpriced or 'no'} resources without a price"
+        f"{unpriced}"
     )
 
 

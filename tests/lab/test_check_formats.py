@@ -15,6 +15,7 @@ import jsonschema
 import pytest
 
 from lab.check.document import document
+from lab.check.entries import entries
 from lab.check.judge import Money, Report, Violation
 from lab.check.junit import junit
 from lab.check.markdown import LIMIT, markdown
@@ -25,6 +26,8 @@ from lab.errors import LabError
 from lab.output import Output
 from policies.control import Control, Finding, Outcome
 from policies.frameworks import maps
+from policies.graph import Node
+from policies.settings import Settings
 from policies.waivers import Waiver, WaiverProblem
 
 GOLDEN = Path(__file__).with_name("golden")
@@ -213,6 +216,19 @@ def test_markdown_takes_no_orders_from_what_it_quotes() -> None:
     page = markdown(whole())
     assert "&lt;policy&gt; &#124; @\u200bplatform" in page
     assert "| @platform" not in page
+
+
+def test_a_control_that_raised_has_a_code_of_its_own() -> None:
+    """Its own failure is no finding about the resource, and a script can tell."""
+
+    def raising(_node: Node, _settings: Settings) -> None:
+        raise KeyError("cidrBlock")
+
+    control = replace(KEYS, one=raising)
+    findings = tuple(control.judge(Node("t", QUEUE, "mail", {}), Settings()))
+    report = replace(whole(), findings=findings)
+    assert [entry.code for entry in entries(report)] == ["control-broken"]
+    assert "the control itself failed: KeyError at raising:" in shown(report)
 
 
 def test_json_gives_each_finding_and_error_a_code() -> None:

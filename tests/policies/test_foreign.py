@@ -118,6 +118,7 @@ def test_the_wheel_holds_the_pack_and_nothing_else(wheel: Path) -> None:
     """One top-level package that is not named `policies`, the data files, one version, no path of this checkout."""
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
+        waived = yaml.safe_load(archive.read("slipway_policies/policies/waivers.yaml"))
         described = yaml.safe_load(archive.read("slipway_policies/policies/PulumiPolicy.yaml"))
     assert {name.split("/")[0] for name in names} == {
         "slipway_policies",
@@ -125,6 +126,7 @@ def test_the_wheel_holds_the_pack_and_nothing_else(wheel: Path) -> None:
     }
     inside = {name.removeprefix("slipway_policies/policies/") for name in names}
     assert {"pricing/prices.json", "schemas/config.schema.json", "waivers.yaml", "config.prod.json"} <= inside
+    assert waived == {"waivers": []}
     assert described["version"] == pack.VERSION
     assert described["runtime"] == "python"
 

@@ -104,9 +104,13 @@ def test_a_pattern_that_matches_everything_is_refused_when_it_is_read(pattern: s
 
 
 def test_a_waiver_of_another_stack_is_not_unused_here() -> None:
-    """One file for all stacks: what names `prod` is judged in prod only."""
-    there = waiver(urn="urn:pulumi:prod::*::jobs")
-    assert about_waivers([there]) == []
+    """One file for all stacks: what names `prod`, or another project, is judged there only."""
+    there = [
+        waiver(urn="urn:pulumi:prod::*::jobs"),
+        waiver(urn="urn:pulumi:*::other::*aws:sqs/queue:Queue::jobs"),
+    ]
+    assert about_waivers(there) == []
+    assert judge(queue, waivers=there, today=TODAY).of("SLP-ENC-002", "fail") == ["jobs"]
     here = waiver(urn="urn:pulumi:t*::*::other")
     assert ["covers nothing" in each for each in about_waivers([here])] == [True]
 
