@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any, Final
+from weakref import WeakKeyDictionary
 
 from policies.control import PASS, Outcome, Verdict, each, fail, undecided, whole
 from policies.example import Resource, example, res
@@ -28,6 +30,18 @@ def price_table() -> prices.PriceTable:
 def today() -> dt.date:
     """The day in UTC; tests replace it."""
     return dt.datetime.now(dt.UTC).date()
+
+
+_ESTIMATES: Final[WeakKeyDictionary[Graph, dict[str, pricing.Estimate]]] = WeakKeyDictionary()
+
+
+def _estimate(graph: Graph, settings: BudgetSettings) -> pricing.Estimate:
+    """Three controls judge one estimate: it is made once for a graph and a declared use."""
+    made = _ESTIMATES.setdefault(graph, {})
+    key = json.dumps(settings.usage, sort_keys=True)
+    if key not in made:
+        made[key] = pricing.estimate(graph, price_table(), settings.usage)
+    return made[key]
 
 
 def _settings(settings: Settings) -> BudgetSettings:
@@ -91,7 +105,7 @@ def within_budget(graph: Graph, settings: Settings) -> Iterator[tuple[Node | Non
         yield None, fail("has no monthly budget", fix=fix)
         return
     chosen = _settings(settings)
-    result = pricing.estimate(graph, price_table(), chosen.usage)
+    result = _estimate(graph, chosen)
     if result.total > limit:
         yield budget, _over(result, limit)
     elif len(result.unpriced) > chosen.max_unpriced:
@@ -193,7 +207,7 @@ def bounded_exposure(graph: Graph, settings: Settings) -> Iterator[tuple[Node | 
     if limit is None:
         return
     chosen = _settings(settings)
-    result = pricing.estimate(graph, price_table(), chosen.usage)
+    result = _estimate(graph, chosen)
     ceiling = limit * chosen.exposure_factor
     if result.exposure <= ceiling:
         yield budget, PASS
@@ -216,15 +230,23 @@ def bounded_exposure(graph: Graph, settings: Settings) -> Iterator[tuple[Node | 
     remediation="refresh policies/pricing/prices.json from AWS's offer files, with source and date",
 )
 def fresh_prices(graph: Graph, settings: Settings) -> Iterator[tuple[Node | None, Verdict]]:
-    """The oldest price that this stack uses."""
+    """The prices that this stack uses, each against its source's limit and the stack's own."""
     chosen = _settings(settings)
-    oldest = pricing.estimate(graph, price_table(), chosen.usage).oldest()
-    if oldest is None:
+    ages = [
+        ((today() - price.date).days, min(chosen.price_age_days, allowed), price.id)
+        for price, allowed in _used(_estimate(graph, chosen))
+    ]
+    if not ages:
         return
-    age = (today() - oldest.date).days
-    stale = age > chosen.price_age_days
-    words = f"the price {oldest.id} is {age} days old ({chosen.price_age_days} allowed)"
-    yield None, fail(words) if stale else PASS
+    age, allowed, price_id = max(ages, key=lambda each: each[0] - each[1])
+    words = f"the price {price_id} is {age} days old ({allowed} allowed)"
+    yield None, fail(words) if age > allowed else PASS
+
+
+def _used(result: pricing.Estimate) -> Iterator[tuple[prices.Price, int]]:
+    sources = price_table().sources
+    seen = {item.price.id: item.price for item in result.items}
+    return ((price, sources[price.source].max_age_days) for price in seen.values())
 
 
 CONTROLS = (within_budget, budget_tells, bounded_exposure, fresh_prices)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from typing import Any, Final, cast
+from weakref import WeakKeyDictionary
 
 from policies.graph import Graph, Node
 from policies.reader import UndecidedError
@@ -15,6 +16,7 @@ SCALING: Final = "aws:appautoscaling/policy:Policy"
 #: Namespace, name, and dimensions in order of their names: one metric for AWS's bill.
 Metric = tuple[str, str, tuple[tuple[str, str], ...]]
 _ANYTHING_BEFORE: Final = "..."
+_NAMED: Final[WeakKeyDictionary[Node, frozenset[Metric]]] = WeakKeyDictionary()
 
 
 def first_named_by(graph: Graph, node: Node) -> set[Metric]:
@@ -31,10 +33,13 @@ def first_named_by(graph: Graph, node: Node) -> set[Metric]:
     return set()
 
 
-def _named(node: Node) -> Iterator[Metric]:
-    found = {DASHBOARD: _of_dashboard, ALARM: _of_alarm, SCALING: _of_policy}[node.type](node)
-    # AWS's own namespaces cost nothing
-    return (metric for metric in found if not metric[0].startswith("AWS/"))
+def _named(node: Node) -> frozenset[Metric]:
+    """What a resource names, read once: every later resource asks for those of all before it."""
+    if node not in _NAMED:
+        found = {DASHBOARD: _of_dashboard, ALARM: _of_alarm, SCALING: _of_policy}[node.type](node)
+        # AWS's own namespaces cost nothing
+        _NAMED[node] = frozenset(metric for metric in found if not metric[0].startswith("AWS/"))
+    return _NAMED[node]
 
 
 def _of_dashboard(node: Node) -> Iterator[Metric]:

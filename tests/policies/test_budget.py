@@ -162,3 +162,21 @@ def test_stale_prices_fail(monkeypatch: pytest.MonkeyPatch) -> None:
     finding = judge(lambda: stack("1000")).one("SLP-BUD-004")
     assert finding.outcome.value == "fail"
     assert "days old (365 allowed)" in finding.message
+
+
+def test_a_price_from_a_public_table_is_believed_for_less_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """282 days after its date a cache's price is too old: its source is believed for 270."""
+
+    def cache() -> None:
+        aws.elasticache.ReplicationGroup(
+            "cache",
+            description="cache",
+            engine="valkey",
+            node_type="cache.t4g.small",
+            num_cache_clusters=1,
+        )
+
+    assert judge(cache).one("SLP-BUD-004").outcome.value == "pass"
+    monkeypatch.setattr(budget, "today", lambda: dt.date(2027, 5, 10))
+    finding = judge(cache).one("SLP-BUD-004")
+    assert finding.message == "the price cache.valkey.cache.t4g.small is 282 days old (270 allowed)"
