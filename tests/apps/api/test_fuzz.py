@@ -17,7 +17,7 @@ from tests.apps.api.test_process import free_port, jwks_url, process
 __all__ = ["jwks_url"]  # a fixture
 
 #: How long requests are made up; `make fuzz` gives more.
-SECONDS = int(os.environ.get("SLIPWAY_FUZZ_SECONDS", "10"))
+SECONDS = int(os.environ.get("SLIPWAY_FUZZ_SECONDS", "8"))
 
 
 @pytest.mark.timeout(180 + SECONDS)

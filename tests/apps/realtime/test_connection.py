@@ -207,8 +207,8 @@ async def test_a_client_that_never_reads_harms_nobody(world: World):
     # else the kernel grows the window as far as it may: tens of MB that would all have to be written first
     raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
     stalled.socket.transport.pause_reading()
-    text = "x" * 2000
-    for turn in range(1, 41):
+    text = "x" * 6000
+    for turn in range(1, 21):
         for n in range(50):
             world.write(f"e{n}", 46.0, 8.0 + turn / 1000, attributes={"text": text})
         await healthy.holds({f"e{n}": turn for n in range(50)})
