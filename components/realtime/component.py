@@ -122,6 +122,7 @@ class RealtimeTier(Component):
             {
                 **auth,
                 **config.drain.websocket_environment(),
+                **config.websocket.environment(),
                 **config.views.environment(),
                 **config.presence.environment(),
                 "VIEWPORT_TTL_SECONDS": str(config.views.ttl_seconds),

@@ -26,6 +26,11 @@ Kind = Annotated[str, StringConstraints(min_length=1, max_length=128)]
 _ZONE_ID = re.compile(r"^Z[A-Z0-9]{1,31}$")
 
 
+def variables(config: Model, *names: str) -> dict[str, str]:
+    """These keys as an app's environment names them."""
+    return {name.upper(): str(getattr(config, name)) for name in names}
+
+
 class DomainConfig(Model):
     """Where users reach the map: an issued certificate in a hosted zone of ours, or one that exists."""
 
@@ -116,6 +121,17 @@ class WebsocketConfig(ScaledConfig):
     stickiness_seconds: int = Field(
         default=120, ge=60, le=300, description="a reconnect within this time meets the same task"
     )
+    tick_milliseconds: int = Field(
+        default=50, ge=0, le=1000, description="at most one frame per client and tick; 0: at once"
+    )
+    connections_per_second: float = Field(
+        default=1_500, gt=0, description="handshakes a task takes; further ones are told when to return"
+    )
+    connection_burst: int = Field(default=3_000, ge=1, description="handshakes a task takes at once")
+
+    def environment(self) -> dict[str, str]:
+        """The variables of the gateway."""
+        return variables(self, "tick_milliseconds", "connections_per_second", "connection_burst")
 
 
 class FilterProcessorConfig(ScaledConfig):
@@ -150,7 +166,8 @@ class FilterProcessorConfig(ScaledConfig):
 
     def environment(self) -> dict[str, str]:
         """The variables of the filter processor."""
-        names = (
+        return variables(
+            self,
             "tick_milliseconds",
             "stream_batch",
             "lease_seconds",
@@ -158,7 +175,6 @@ class FilterProcessorConfig(ScaledConfig):
             "conflate_milliseconds",
             "conflate_deliveries",
         )
-        return {name.upper(): str(getattr(self, name)) for name in names}
 
 
 class ViewsConfig(Model):
