@@ -32,7 +32,9 @@ def register(subparsers: Any) -> None:
         metavar="STACK",
         help=f"the stack that ran when it was made (default: {DEFAULT_STACK})",
     )
-    parser.add_argument("--waivers", type=Path, metavar="FILE", help="accepted findings (default: shipped)")
+    parser.add_argument(
+        "--waivers", type=Path, metavar="FILE", help="accepted findings (default: policies/waivers.iam.yaml)"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -45,7 +47,8 @@ def run(args: argparse.Namespace) -> int:
     stack, source = known_stack(root, args.stack), known_stack(root, args.recorded_on)
     # read before anything is composed: without a recording there is nothing to wait for
     found = recording.read(args.calls or calls_file(stack_home(root, source)), stack=source)
-    accepted = waivers.load(args.waivers or waivers.DEFAULT_PATH)
+    shipped = root / waivers.DEFAULT_PLACE
+    accepted = waivers.load(args.waivers or shipped) if args.waivers or shipped.is_file() else []
     facts = _facts(root, stack)
     if source != stack:
         found = recording.translated(found, _facts(root, source), facts)

@@ -35,16 +35,18 @@ _EXEC: Final = (
 )
 
 
-def derived(facts: Facts) -> Iterator[tuple[str, Need]]:
-    """(ARN of the role, what it must be allowed)."""
+def derived(facts: Facts) -> Iterator[tuple[str, Iterator[Need]]]:
+    """(ARN of a role, what it must be allowed); reading the second may raise UnknownNeedError."""
     for one in facts.graph.of_type(TASK_DEFINITION):
-        yield from ((str(one.inputs.get("executionRoleArn", "")), need) for need in _agent(one, facts))
+        yield str(one.inputs.get("executionRoleArn", "")), _agent(one, facts)
     for one in facts.graph.of_type(SERVICE):
-        yield from _exec(one, facts)
+        definition = facts.by_arn.get(str(one.inputs.get("taskDefinition")))
+        if one.inputs.get("enableExecuteCommand") and definition is not None:
+            yield str(definition.inputs.get("taskRoleArn", "")), _exec(one, facts)
     for one in facts.graph.of_type(FUNCTION):
-        yield from ((str(one.inputs.get("role", "")), need) for need in _function(one, facts))
+        yield str(one.inputs.get("role", "")), _function(one, facts)
     for one in facts.graph.of_type(FLOW_LOG):
-        yield from ((str(one.inputs.get("iamRoleArn", "")), need) for need in _flow_log(one, facts))
+        yield str(one.inputs.get("iamRoleArn", "")), _flow_log(one, facts)
 
 
 def _agent(definition: Resource, facts: Facts) -> Iterator[Need]:
@@ -87,13 +89,9 @@ def _log_group(name: str, reason: str, facts: Facts) -> Iterator[Need]:
         yield Need(action, stream, reason, facts.request)
 
 
-def _exec(service: Resource, facts: Facts) -> Iterator[tuple[str, Need]]:
-    if not service.inputs.get("enableExecuteCommand"):
-        return
-    definition = facts.by_arn.get(str(service.inputs.get("taskDefinition")))
-    role = str(definition.inputs.get("taskRoleArn", "")) if definition else ""
+def _exec(service: Resource, facts: Facts) -> Iterator[Need]:
     for action in _EXEC:
-        yield role, Need(action, "*", f"service {service.name} lets one in by ECS Exec", facts.request)
+        yield Need(action, "*", f"service {service.name} lets one in by ECS Exec", facts.request)
 
 
 def _function(function: Resource, facts: Facts) -> Iterator[Need]:

@@ -147,7 +147,13 @@ class Facts:
 
     def containers(self, definition: Resource) -> list[dict[str, Any]]:
         """The containers of a task definition."""
-        return cast("list[dict[str, Any]]", json.loads(str(definition.inputs["containerDefinitions"])))
+        try:
+            document: Any = json.loads(str(definition.inputs["containerDefinitions"]))
+        except (ValueError, KeyError):
+            raise UnknownNeedError(
+                f"the containers of task definition {definition.name} are no JSON"
+            ) from None
+        return cast("list[dict[str, Any]]", document)
 
 
 def _own_key(value: object) -> str | None:

@@ -69,7 +69,10 @@ def judge(
 ) -> Report:
     """Judge every role of a resolved graph by a recording that speaks of this stack's names."""
     wanted = _wanted(facts, recording)
-    judged = [_role(one, wanted) for one in roles(facts.graph)]
+    own = roles(facts.graph)
+    judged = [_role(one, wanted) for one in own]
+    foreign = sorted({*wanted.needs, *wanted.unknown} - {one.arn for one in own} - {""})
+    wanted.notes += [f"the stack names {arn} and does not make it: not judged" for arn in foreign]
     settled, problems = settle(
         (finding for one in judged for finding in one.findings),
         waivers,
@@ -96,11 +99,11 @@ def _notes(recording: Recording) -> Iterator[str]:
 
 def _wanted(facts: Facts, recording: Recording) -> _Wanted:
     found = _Wanted()
-    try:
-        for arn, need in derived(facts):
-            found.needs.setdefault(arn, []).append(need)
-    except UnknownNeedError as error:
-        found.unknown.setdefault("", []).append(str(error))
+    for arn, wanted in derived(facts):
+        try:
+            found.needs.setdefault(arn, []).extend(wanted)
+        except UnknownNeedError as error:
+            found.unknown.setdefault(arn, []).append(str(error))
     callers = _callers(facts)
     strangers: set[str] = set()
     for call in recording.calls:

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from components.oneoff.handler import Ecs, TaskFailed, run_task
+from lab.iam.facts import UnknownNeedError
 from lab.iam.model import Call
 
 _TASK: Final = "task"
@@ -41,11 +42,15 @@ class _Scripted(Ecs):
 
 def calls_of_runner(request: str) -> list[Call]:
     """What the handler calls for this invocation: once to a good end, once until its time is over."""
-    event: Any = json.loads(request)
+    try:
+        event: Any = json.loads(request)
+        seconds = float(event["timeoutSeconds"])
+    except (ValueError, KeyError, TypeError):
+        raise UnknownNeedError("the input of a one-off task's invocation has no timeoutSeconds") from None
     found: list[Call] = []
     for task in (_DONE, _NEVER):
         ecs = _Scripted(task)
-        times = iter(_clock(float(event["timeoutSeconds"])))
+        times = iter(_clock(seconds))
         with contextlib.suppress(TaskFailed):
             run_task(event, ecs, sleep=lambda _seconds: None, clock=lambda times=times: next(times))
         found += [Call("", "ecs", operation=name, params=arguments) for name, arguments in ecs.calls]

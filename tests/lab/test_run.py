@@ -123,6 +123,38 @@ def test_the_emulator_holds_what_the_graph_declares(cli: Cli) -> None:
     assert {"TopicArn": "arn:aws:sns:eu-west-1:123456789012:small-alarms"} in topics
 
 
+def test_roles_have_exactly_what_was_recorded(cli: Cli, tmp_path: Path) -> None:
+    """Calls of this run, by task: the stack's roles pass; with one action more, one less and a wider ARN they fail."""
+    assert get(cli, "/")[0]["service"] == "web"
+    assert get(cli, "/other/1")[0]["service"] == "other"
+    shown = cli("iam")
+    assert shown.code == 0, shown.shown()
+    assert [" ".join(line.split()) for line in sorted(shown.stdout.splitlines()[1:4])] == [
+        "ok migrate 1 needs (1 recorded)",
+        "ok other 3 needs (3 recorded)",
+        "ok web 3 needs (3 recorded)",
+    ]
+    twin = small(tmp_path)
+    program = (twin.root / "__main__.py").read_text()
+    for before, after in (
+        ('role("web", read_secret, send, put)', 'role("web", read_secret, send)'),
+        ('role("migrate", read_secret)', 'role("migrate", read_secret, send)'),
+        (
+            'role("other", read_secret, send, put)',
+            'role("other", read_secret, put, {**send, "Resource": "*"})',
+        ),
+    ):
+        assert before in program
+        program = program.replace(before, after)
+    (twin.root / "__main__.py").write_text(program)
+    broken = twin("iam", "--json", "--calls", str(cli.home / "state" / "calls" / "calls.jsonl"))
+    assert broken.code == 1
+    found = {
+        one["role"]: {each["kind"] for each in one["findings"]} for one in json.loads(broken.stdout)["roles"]
+    }
+    assert found == {"web": {"denied"}, "migrate": {"excess"}, "other": {"reach"}}
+
+
 def test_what_does_not_run_here_is_listed(cli: Cli) -> None:
     """Known types come with a reason, an unknown one is named as such."""
     words = (cli.home / "run" / "up.log").read_text()

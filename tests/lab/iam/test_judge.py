@@ -340,3 +340,21 @@ def test_calls_become_actions_on_arns(made: Call, actions: list[str]) -> None:
     """Operation to action to ARN, where the names differ too; what has none is undecided or needs nothing."""
     report = judged(stack(), made)
     assert [f"{need.action} {need.resource}" for need in report.roles[0].needs] == actions
+
+
+def test_a_role_of_elsewhere_and_a_broken_definition_are_said() -> None:
+    """The rest is judged all the same."""
+
+    def program() -> None:
+        task("jobs", role("jobs-task", EXACT))
+        broken = role("broken")
+        aws.ecs.TaskDefinition("b", family="b", container_definitions="{", execution_role_arn=broken.arn)
+        aws.lambda_.Function("f", name="f", role=f"arn:aws:iam::{ACCOUNT}:role/elsewhere")
+
+    report = judged(program, RECEIVE, DELETE)
+    assert [(each.role, each.message) for each in report.findings] == [
+        ("broken", "the containers of task definition b are no JSON")
+    ]
+    assert report.notes == (
+        f"the stack names arn:aws:iam::{ACCOUNT}:role/elsewhere and does not make it: not judged",
+    )

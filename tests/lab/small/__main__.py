@@ -77,6 +77,34 @@ parameters = [
 ]
 
 
+def role(name: str, *statements: dict[str, object]) -> aws.iam.Role:
+    """A task's role, with exactly what its program calls."""
+    made = aws.iam.Role(name, name=f"small-{name}", assume_role_policy="{}", opts=own())
+    document = json.dumps({"Version": "2012-10-17", "Statement": statements})
+    aws.iam.RolePolicy(name, name="own", role=made.name, policy=document, opts=own())
+    return made
+
+
+def allow(action: str, resource: str, **more: object) -> dict[str, object]:
+    """One action on one ARN."""
+    return {"Effect": "Allow", "Action": action, "Resource": resource, **more}
+
+
+owner = {"aws:ResourceTag/aws:rds:primaryDBInstanceArn": f"arn:aws:rds:{region}:{account}:db:small"}
+read_secret = allow(
+    "secretsmanager:GetSecretValue",
+    f"arn:aws:secretsmanager:{region}:{account}:secret:rds!db-*",
+    Condition={"StringEquals": owner},
+)
+send = allow("sqs:SendMessage", f"arn:aws:sqs:{region}:{account}:small-jobs")
+put = allow("s3:PutObject", "arn:aws:s3:::small-files-123456789012/*")
+roles = {
+    "migrate": role("migrate", read_secret),
+    "web": role("web", read_secret, send, put),
+    "other": role("other", read_secret, send, put),
+}
+
+
 def task(name: str, command: list[str], *, listens: bool) -> aws.ecs.TaskDefinition:
     """A task definition with literals and secrets, as the components make it."""
     literal = {
@@ -110,7 +138,11 @@ def task(name: str, command: list[str], *, listens: bool) -> aws.ecs.TaskDefinit
         "stopTimeout": 5,
     }
     return aws.ecs.TaskDefinition(
-        name, family=f"small-{name}", container_definitions=json.dumps([container]), opts=own()
+        name,
+        family=f"small-{name}",
+        container_definitions=json.dumps([container]),
+        task_role_arn=roles[name].arn,
+        opts=own(),
     )
 
 
