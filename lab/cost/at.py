@@ -42,7 +42,14 @@ def bill_at(root: Path, stack: str, ref: str, prices: Path | None = None) -> lis
                 hint="compare with a later commit",
                 code="no-stack",
             )
-        words = [sys.executable, "-m", "lab.cost.at", str(folder), stack, *([str(prices)] if prices else [])]
+        words = [
+            sys.executable,
+            "-m",
+            "lab.cost.at",
+            str(folder),
+            stack,
+            *([str(prices.resolve())] if prices else []),
+        ]
         try:
             done = subprocess.run(
                 words, cwd=_HERE, capture_output=True, text=True, timeout=_SECONDS, check=False
