@@ -65,6 +65,7 @@ class Node(Values):
         self.urn = urn
         self.name = name
         self.deps: dict[str, Sequence[Node]] = {}
+        self.provider: Mapping[str, Any] = {}  # what the provider was given, such as default tags
 
     @classmethod
     def of(cls, resource: PolicyLike, inputs: Mapping[str, Any] | None = None) -> Node:
@@ -76,7 +77,11 @@ class Node(Values):
         props = plain(resource.props)
         if inputs is not None:
             props = {**{key: value for key, value in props.items() if value is not UNKNOWN}, **inputs}
-        return cls(canonical(resource.resource_type), resource.urn, resource.name, props)
+        node = cls(canonical(resource.resource_type), resource.urn, resource.name, props)
+        provider = getattr(resource, "provider", None)
+        if provider is not None:
+            node.provider = plain(provider.props)
+        return node
 
     def made_from(self, key: str, *types: str) -> list[Node]:
         """The nodes of these types that the top-level property `key` was made from."""

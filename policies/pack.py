@@ -26,6 +26,7 @@ from policies.controls import (
     budget,
     concurrency,
     containers,
+    cost_tags,
     edge,
     encryption,
     encryption_in_transit,
@@ -42,6 +43,7 @@ from policies.controls import (
     releases,
     resource_policies,
     security_groups,
+    sizes,
     vpc,
 )
 from policies.graph import Graph, Node
@@ -63,6 +65,7 @@ MODULES: Final = (
     *(recovery, recovery_relations, releases),
     *(logs, logs_relations),
     *(queues, concurrency),
+    *(cost_tags, sizes),
     budget,
 )
 _CONTROLS: Final[tuple[Control, ...]] = tuple(control for module in MODULES for control in module.CONTROLS)

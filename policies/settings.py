@@ -66,6 +66,25 @@ class ResourceSettings(ControlSettings):
     require_boundary: bool = Field(
         default=False, description="whether every role needs a permissions boundary"
     )
+    required_tags: tuple[str, ...] = Field(
+        default=("stack", "tier", "owner", "cost-center"), description="keys that everything taggable carries"
+    )
+    database_sizes: tuple[str, ...] = Field(
+        default=("db.*.micro", "db.*.small", "db.*.medium", "db.*.large", "db.*.xlarge", "db.*.2xlarge"),
+        description="patterns of database classes that the stack may have",
+    )
+    cache_sizes: tuple[str, ...] = Field(
+        default=("cache.*.micro", "cache.*.small", "cache.*.medium", "cache.*.large", "cache.*.xlarge"),
+        description="patterns of cache nodes that it may have",
+    )
+    instance_sizes: tuple[str, ...] = Field(
+        default=("t*.*", "g4dn.xlarge", "g5.xlarge", "g6.xlarge", "*.medium", "*.large", "*.xlarge"),
+        description="patterns of instance types that it may have",
+    )
+    max_tasks: int = Field(default=50, ge=1, description="ceiling of an autoscaled service")
+    max_instances: int = Field(default=20, ge=1, description="ceiling of a group of instances")
+    max_function_concurrency: int = Field(default=500, ge=1, description="ceiling of one function")
+    max_storage_gb: int = Field(default=2000, ge=20, description="ceiling of a database's storage")
 
 
 class RelationSettings(ControlSettings):
@@ -95,6 +114,17 @@ class RelationSettings(ControlSettings):
     )
     spare_connections: int = Field(
         default=20, ge=0, description="connections kept for operators, migrations and RDS itself"
+    )
+    required_tags: tuple[str, ...] = Field(
+        default=("stack", "tier", "owner", "cost-center"), description="keys by which the bill is split"
+    )
+    activated_tags: tuple[str, ...] = Field(
+        default=(),
+        description="keys that an administrator of the payer account says are active for cost allocation",
+    )
+    max_nat_gateways: int = Field(default=3, ge=0, description="how many NAT gateways the stack may have")
+    max_interface_endpoints: int = Field(
+        default=12, ge=0, description="how many interface endpoints it may have"
     )
 
 

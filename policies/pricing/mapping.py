@@ -218,6 +218,7 @@ _PRICED: Final[Mapping[str, Priced]] = {
 }
 # AWS bills nothing for these themselves: they configure, name or connect what is billed elsewhere
 _FREE_PREFIXES: Final = (
+    "aws:costexplorer/",
     "aws:iam/",
     "aws:vpc/securityGroup",
     "aws:s3/bucket",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from pydantic import ValidationError
 
@@ -32,6 +34,42 @@ def test_scope_stack_counts_the_stack_tag_only() -> None:
     config = BudgetConfig(monthly_usd=1, emails=("a@example.com",), scope="stack")
     budget = run(lambda: StackBudget("budget", config, ctx=CTX)).one("Budget").inputs
     assert budget["costFilters"] == [{"name": "TagKeyValue", "values": ["user:stack$dev"]}]
+
+
+def test_unusual_spending_is_mailed_to_everybody() -> None:
+    """A monitor of what carries the stack's tag, and a subscription to it with the config's threshold."""
+    world = run(lambda: StackBudget("budget", CONFIG, ctx=CTX))
+    monitor = world.one("AnomalyMonitor").inputs
+    assert monitor["monitorType"] == "CUSTOM"
+    tags = json.loads(monitor["monitorSpecification"])["Tags"]
+    assert (tags["Key"], tags["Values"]) == ("stack", ["dev"])
+    told = world.one("AnomalySubscription").inputs
+    assert len(told["monitorArnLists"]) == 1
+    assert told["frequency"] == "DAILY"
+    assert told["subscribers"] == [{"type": "EMAIL", "address": "platform@example.com"}]
+    assert told["thresholdExpression"]["dimension"] == {
+        "key": "ANOMALY_TOTAL_IMPACT_ABSOLUTE",
+        "matchOptions": ["GREATER_THAN_OR_EQUAL"],
+        "values": ["50"],
+    }
+
+
+def test_an_account_s_own_monitor_is_taken() -> None:
+    """Nothing is monitored twice where the account has a monitor already."""
+    arn = "arn:aws:ce::111111111111:anomalymonitor/1"
+    config = BudgetConfig.model_validate({**CONFIG.model_dump(), "anomaly_monitor_arn": arn})
+    world = run(lambda: StackBudget("budget", config, ctx=CTX))
+    assert world.one("AnomalySubscription").inputs["monitorArnLists"] == [arn]
+    assert world.of("AnomalyMonitor") == []
+
+
+def test_tags_are_activated_when_asked_for() -> None:
+    """The keys are those that every resource carries; a first deployment could not activate them."""
+    assert run(lambda: StackBudget("budget", CONFIG, ctx=CTX)).of("CostAllocationTag") == []
+    config = BudgetConfig.model_validate({**CONFIG.model_dump(), "activate_tags": True})
+    tags = run(lambda: StackBudget("budget", config, ctx=CTX)).of("CostAllocationTag")
+    assert {each.inputs["tagKey"] for each in tags} == set(CTX.tags("budget"))
+    assert {each.inputs["status"] for each in tags} == {"Active"}
 
 
 @pytest.mark.parametrize(
