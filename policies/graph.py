@@ -112,6 +112,9 @@ class Graph:
         self.nodes = list(nodes)
         self._by_type: dict[str, list[Node]] = {}
         self._users: dict[int, list[tuple[Node, str]]] = {}
+        self._places = {id(node): place for place, node in enumerate(self.nodes)}
+        self._literals: dict[tuple[str, str], dict[str, list[Node]]] = {}
+        self._names: dict[str, dict[str, list[Node]]] = {}
         for node in self.nodes:
             self._by_type.setdefault(node.type, []).append(node)
             for key, targets in node.deps.items():
@@ -153,7 +156,13 @@ class Graph:
 
     def about(self, target: Node, type_: str, key: str) -> list[Node]:
         """The nodes of a type whose `key` names `target` (a bucket's policy, a queue's policy, …)."""
-        return [node for node in self.of_type(type_) if self.refers(node, key, target)]
+        found = {
+            id(user): user for user, by in self._users.get(id(target), ()) if by == key and user.type == type_
+        }
+        literals = self._named(type_, key)
+        for name in target.names:
+            found.update((id(node), node) for node in literals.get(name, ()))
+        return sorted(found.values(), key=self._place)
 
     def perhaps_about(self, target: Node, type_: str, key: str) -> list[Node]:
         """The nodes of a type of which nobody can say yet whether their `key` names `target`.
@@ -173,8 +182,36 @@ class Graph:
         return [node for node in self.of_type(type_) if open_(node)]
 
     def referred(self, node: Node, key: str, type_: str) -> Node | None:
-        """The node of a type that `node.key` names."""
-        return next((target for target in self.of_type(type_) if self.refers(node, key, target)), None)
+        """The node of a type that `node.key` names; the first of the stack when it names several."""
+        found = [target for target in node.deps.get(key, ()) if target.type == type_]
+        value = node.get(key)
+        if isinstance(value, str):
+            found.extend(self._called(type_).get(value, ()))
+        return min(found, key=self._place, default=None)
+
+    def _place(self, node: Node) -> int:
+        return self._places[id(node)]
+
+    def _named(self, type_: str, key: str) -> dict[str, list[Node]]:
+        """The nodes of a type by the literal in their `key`: read once, not once per pair of nodes."""
+        index = self._literals.get((type_, key))
+        if index is None:
+            index = self._literals[type_, key] = {}
+            for node in self._by_type.get(type_, ()):
+                value = node.get(key)
+                if isinstance(value, str):
+                    index.setdefault(value, []).append(node)
+        return index
+
+    def _called(self, type_: str) -> dict[str, list[Node]]:
+        """The nodes of a type by each of their literal names."""
+        index = self._names.get(type_)
+        if index is None:
+            index = self._names[type_] = {}
+            for node in self._by_type.get(type_, ()):
+                for name in node.names:
+                    index.setdefault(name, []).append(node)
+        return index
 
     def strays(self, type_: str, key: str) -> list[Node]:
         """The nodes of a type whose `key` is unknown and leads nowhere here: they may be about anything."""
