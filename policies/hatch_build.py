@@ -28,7 +28,10 @@ class Wheel(BuildHookInterface[Any]):
         # neither the virtual environment of this checkout (a wrong path makes Pulumi wait for ever) nor the
         # stacks that its waivers are for are there
         document = yaml.safe_load((root / "PulumiPolicy.yaml").read_text(encoding="utf-8"))
-        changed = {"PulumiPolicy.yaml": {**document, "runtime": "python"}, "waivers.yaml": {"waivers": []}}
+        changed: dict[str, dict[str, Any]] = {
+            "PulumiPolicy.yaml": {**document, "runtime": "python"},
+            "waivers.yaml": {"waivers": []},
+        }
         folder = Path(tempfile.mkdtemp(prefix="slipway-policies-"))
         for name, content in changed.items():
             (folder / name).write_text(yaml.safe_dump(content), encoding="utf-8")
