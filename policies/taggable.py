@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import re
 from functools import cache
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Final
 
 from policies.reader import canonical
 
-TABLE: Final = Path(__file__).parent / "data" / "taggable.txt"
+TABLE: Final = Path(__file__).parent / "data" / "taggable.json"
 # tags are given otherwise there: a list of blocks that says which instances get them
 BLOCKS: Final = frozenset(("aws:autoscaling/group:Group",))
 
@@ -24,7 +25,7 @@ _TAGS: Final = re.compile(r"^class \w+Args:.*?^class ", re.MULTILINE | re.DOTALL
 @cache
 def types() -> frozenset[str]:
     """The type tokens, in the one spelling that nodes have."""
-    return frozenset(map(canonical, TABLE.read_text(encoding="utf-8").split()))
+    return frozenset(map(canonical, json.loads(TABLE.read_text(encoding="utf-8"))))
 
 
 def of_the_provider() -> list[str]:
@@ -46,7 +47,7 @@ def of_the_provider() -> list[str]:
 
 def main() -> None:
     """Write the list."""
-    TABLE.write_text("\n".join(of_the_provider()) + "\n", encoding="utf-8")
+    TABLE.write_text(json.dumps(of_the_provider(), indent=0) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

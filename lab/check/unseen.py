@@ -19,7 +19,8 @@ _TOKEN: Final = re.compile(r"[\"']([a-z0-9-]+:[A-Za-z0-9/]+:[A-Za-z0-9]+)[\"']")
 
 def unseen(graph: Graph, findings: Iterable[Finding]) -> Mapping[str, int]:
     """How many resources there are of each type that no control judged and that the pack names nowhere."""
-    judged = {finding.urn for finding in findings}
+    # that a resource carries tags is asked of every type: it proves nothing of this one
+    judged = {each.urn for each in findings if each.control.applies_to or each.control.whole}
     known = _named()
     counts = Counter(
         resource.type

@@ -16,7 +16,7 @@ TAGS = {"stack": "dev", "tier": "data", "owner": "platform", "cost-center": "42"
 
 def test_the_list_is_current() -> None:
     """A provider that was upgraded has new types: `python -m policies.taggable` writes them down."""
-    listed = taggable.TABLE.read_text(encoding="utf-8").split()
+    listed = json.loads(taggable.TABLE.read_text(encoding="utf-8"))
     assert listed == taggable.of_the_provider()
     assert {"aws:sqs/queue:Queue", "aws:ecs/service:Service", "aws:rds/instance:Instance"} <= set(listed)
     assert "aws:iam/rolePolicy:RolePolicy" not in listed
