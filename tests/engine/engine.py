@@ -79,7 +79,6 @@ class Engine:
 
     folder: Path
     stack: str
-    policies: bool = True
     env: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -148,21 +147,24 @@ class Engine:
     @cached_property
     def proved(self) -> Run:
         """The first preview of the new stack, with the pack."""
-        return self.preview_json()
+        config = self.project / "policies" / f"config.{self.stack}.json"
+        return self.preview_json(
+            "--policy-pack", str(self.project / "policies"), "--policy-pack-config", str(config)
+        )
 
     # --- the engine's commands
 
     def preview(self, *arguments: str) -> Run:
         """What `up` would do."""
-        return self.run("preview", *self._packs(), *arguments)
+        return self.run("preview", *arguments)
 
     def preview_json(self, *arguments: str) -> Run:
         """The same as a document."""
-        return self.run("preview", "--json", *self._packs(), *arguments)
+        return self.run("preview", "--json", *arguments)
 
     def up(self, *arguments: str) -> Run:
         """Deploy."""
-        return self.run("up", "--yes", "--skip-preview", *self._packs(), *arguments)
+        return self.run("up", "--yes", "--skip-preview", *arguments)
 
     def refresh(self, *arguments: str) -> Run:
         """Read everything again."""
@@ -186,12 +188,6 @@ class Engine:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
         document["config"].update(change)
         path.write_text(yaml.safe_dump(document), encoding="utf-8")
-
-    def _packs(self) -> list[str]:
-        if not self.policies:
-            return []
-        config = self.project / "policies" / f"config.{self.stack}.json"
-        return ["--policy-pack", str(self.project / "policies"), "--policy-pack-config", str(config)]
 
     def run(self, *arguments: str, flags: bool = True, seconds: float = SECONDS) -> Run:
         """One command. A hang (a pack without its environment does that) ends with the limit, and nothing is left."""

@@ -25,11 +25,7 @@ class Spec:
     type: str
     inputs: Mapping[str, str] = field(default_factory=dict)
     outputs: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def known(self) -> bool:
-        """Whether the installed SDK has this type."""
-        return bool(self.outputs)
+    known: bool = False  # whether the installed SDK has this type
 
     def is_text(self, key: str) -> bool:
         """Whether the property is a string: the SDK would wait for ever for an output of another kind."""
@@ -81,7 +77,7 @@ def _parse(type_: str, body: str) -> Spec:
     inputs = {
         wire.get(snake, snake): annotation for snake, annotation in _INPUT.findall(head) if snake != "opts"
     }
-    return Spec(type_, inputs, outputs)
+    return Spec(type_, inputs, outputs, known=True)
 
 
 def _snake(name: str) -> str:
