@@ -55,7 +55,9 @@ NAME: Final = "slipway"
 VERSION: Final[str] = yaml.safe_load(
     Path(__file__).with_name("PulumiPolicy.yaml").read_text(encoding="utf-8")
 )["version"]
-DESCRIPTION: Final = "Private networks, encryption and budget, proved on the graph before it exists."
+DESCRIPTION: Final = (
+    "Privacy, encryption, identity, recovery, records and budget, proved on the graph before it exists."
+)
 
 # every module of controls
 MODULES: Final = (

@@ -10,7 +10,7 @@ from policies.control import PASS, Verdict, each, fail, need, one, undecided, wh
 from policies.controls.security_groups import VPC, WORLD, cidrs_of, ports_of
 from policies.example import Example, Resource, example, res, to_json
 from policies.frameworks import maps
-from policies.graph import Graph, Node
+from policies.graph import Graph, Node, Values
 from policies.reader import token, tokens, true
 from policies.settings import Settings, in_production
 
@@ -22,6 +22,11 @@ SUBNET: Final = token("ec2/Subnet")
 def _acl(**rule: Any) -> Example:
     """A network ACL's rule that lets in."""
     return example(it=res("ec2/NetworkAclRule", ruleAction="allow", egress=False, protocol="tcp", **rule))
+
+
+def _inline_acl(type_: str, **rule: Any) -> Example:
+    """A network ACL with a rule inside."""
+    return example(it=res(type_, ingress=[{"action": "allow", "ruleNo": 100, **rule}]))
 
 
 @whole(
@@ -92,26 +97,38 @@ def no_inline_routes(table: Node, _settings: Settings) -> Verdict:
     frameworks=maps("EC2.21", checkov="231 232"),
     rationale="SSH and RDP from everywhere are what scanners look for first.",
     remediation="name the range that may administer, or use SSM Session Manager and remove the rule",
-    applies_to=("aws:ec2/networkAclRule:NetworkAclRule",),
+    applies_to=tokens("ec2/NetworkAclRule", "ec2/NetworkAcl", "ec2/DefaultNetworkAcl"),
     bad=(
         _acl(cidrBlock="0.0.0.0/0", fromPort=22, toPort=22),
         _acl(ipv6CidrBlock="::/0", fromPort=3000, toPort=4000),
+        _inline_acl("ec2/NetworkAcl", cidrBlock="0.0.0.0/0", fromPort=0, toPort=0, protocol="-1"),
+        _inline_acl("ec2/DefaultNetworkAcl", cidrBlock="0.0.0.0/0", fromPort=20, toPort=30, protocol="tcp"),
     ),
     good=(
+        _inline_acl("ec2/NetworkAcl", cidrBlock="0.0.0.0/0", fromPort=443, toPort=443, protocol="tcp"),
+        _inline_acl("ec2/NetworkAcl", cidrBlock="10.0.0.0/8", fromPort=0, toPort=0, protocol="-1"),
         _acl(cidrBlock="10.0.0.0/8", fromPort=22, toPort=22),
         _acl(cidrBlock="0.0.0.0/0", fromPort=443, toPort=443),
     ),
     absent="pass",
 )
-def acl_administration(rule: Node, _settings: Settings) -> Verdict:
-    """An allowing ingress rule for the world that covers port 22 or 3389."""
-    if rule.known("egress", default=False) is True or rule.known("ruleAction") != "allow":
-        return PASS
-    if not WORLD & set(cidrs_of(rule)):
-        return PASS
-    first, last = ports_of(rule)
-    admin = [port for port in (22, 3389) if first <= port <= last]
+def acl_administration(node: Node, _settings: Settings) -> Verdict:
+    """An allowing ingress rule for the world that covers port 22 or 3389, of its own or inside its ACL."""
+    if node.type == token("ec2/NetworkAclRule"):
+        rules = [] if node.known("egress", default=False) is True else [node]
+        allowing = [rule for rule in rules if rule.known("ruleAction") == "allow"]
+    else:
+        allowing = [rule for rule in node.blocks("ingress") if rule.known("action") == "allow"]
+    admin = sorted({port for rule in allowing for port in _administers(rule)})
     return need(not admin, f"lets the world in on {' and '.join(map(str, admin))}")
+
+
+def _administers(rule: Values) -> list[int]:
+    """The ports of administration that a rule opens to the world."""
+    if not WORLD & set(cidrs_of(rule)):
+        return []
+    first, last = ports_of(rule)
+    return [port for port in (22, 3389) if first <= port <= last]
 
 
 _VPC_EXAMPLE: Final = res("ec2/Vpc", cidrBlock="10.0.0.0/16")
