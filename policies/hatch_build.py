@@ -9,8 +9,14 @@ from typing import Any, Final
 import yaml
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-_KINDS: Final = (".py", ".yaml", ".json", ".md")
-_LEFT_OUT: Final = ("hatch_build.py", "config.local.json")
+_LEFT_OUT: Final = (
+    "hatch_build.py",
+    "pyproject.toml",
+    "PKG-INFO",
+    ".gitignore",
+    "config.local.json",
+    "waivers.iam.yaml",
+)
 
 
 class Wheel(BuildHookInterface[Any]):
@@ -22,7 +28,7 @@ class Wheel(BuildHookInterface[Any]):
         placed: dict[str, str] = build_data["force_include"]
         for path in sorted(root.rglob("*")):
             name = path.relative_to(root).as_posix()
-            if path.suffix in _KINDS and name not in _LEFT_OUT:
+            if path.is_file() and path.suffix != ".pyc" and name not in _LEFT_OUT:
                 placed[str(path)] = f"slipway_policies/policies/{name}"
         placed[str(root / "where.py")] = "slipway_policies/__init__.py"
         # neither the virtual environment of this checkout (a wrong path makes Pulumi wait for ever) nor the

@@ -156,7 +156,7 @@ def check(
         tiers={each.urn: tier_of(Node(each.type, each.urn, each.name, each.inputs)) for each in graph},
         places=_places(graph, root),
         money=_money(graph) if ended is None else None,
-        unseen=unseen(graph, ledger.findings()),
+        unseen=unseen(graph),
         related=ended is None,
         errors=tuple(hide.error(error) for error in errors),
     )

@@ -29,7 +29,7 @@ def markdown(report: Report) -> str:
     if report.money:
         lines.extend(["", _inline(money(report.money))])
     if report.unseen:
-        lines.extend(["", f"not judged: {_inline(unseen(report))}"])
+        lines.extend(["", f"not known: {_inline(unseen(report))}"])
     head = "\n".join(lines) + "\n"
     blocks = [block for tier, group in by_tier(found) for block in _tier(tier, group)]
     blocks.extend(f"\n❌ **waiver** {_inline(problem.text())}\n" for problem in report.waiver_problems)

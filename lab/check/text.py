@@ -110,7 +110,7 @@ def _notes(report: Report, output: Output) -> Iterator[str]:
     if report.money:
         yield money(report.money)
     if report.unseen:
-        yield f"{output.paint('not judged', 'yellow')}: {unseen(report)}"
+        yield f"{output.paint('not known', 'yellow')}: {unseen(report)}"
     if report.disabled:
         yield f"not judged ({report.config} disables them): {', '.join(report.disabled)}"
     for word, reason in report.switched_off.items():
@@ -125,7 +125,7 @@ def unseen(report: Report) -> str:
     named = ", ".join(f"{type_} ({count})" if count > 1 else type_ for type_, count in report.unseen.items())
     return (
         f"{many} resource{'s' * (many != 1)} of {kinds} type{'s' * (kinds != 1)} "
-        f"that the pack does not know: {named}"
+        f"that no control names: {named}"
     )
 
 

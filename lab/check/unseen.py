@@ -1,34 +1,31 @@
-"""Resource types that the pack does not know: nothing is proved of them, and a report says so."""
+"""Resource types that the pack does not know: nothing of their own is proved, and a report says so."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
 from lab.model import Graph
 from policies import pack
-from policies.control import Finding
 from policies.reader import canonical
 
 _TOKEN: Final = re.compile(r"[\"']([a-z0-9-]+:[A-Za-z0-9/]+:[A-Za-z0-9]+)[\"']")
 
 
-def unseen(graph: Graph, findings: Iterable[Finding]) -> Mapping[str, int]:
-    """How many resources there are of each type that no control judged and that the pack names nowhere."""
-    # that a resource carries tags is asked of every type: it proves nothing of this one
-    judged = {each.urn for each in findings if each.control.applies_to or each.control.whole}
+def unseen(graph: Graph) -> Mapping[str, int]:
+    """How many resources there are of each type that the pack names nowhere.
+
+    Controls of every resource (tags) may have judged them; none knows what their properties mean.
+    """
     known = _named()
     counts = Counter(
         resource.type
         for resource in graph
-        if resource.custom
-        and not resource.is_provider
-        and resource.urn not in judged
-        and canonical(resource.type) not in known
+        if resource.custom and not resource.is_provider and canonical(resource.type) not in known
     )
     return dict(sorted(counts.items()))
 
