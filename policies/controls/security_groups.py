@@ -115,6 +115,23 @@ def _carriers(graph: Graph, group: Node) -> list[Node]:
         _opened(cidrIpv4="0.0.0.0/0", fromPort=22, toPort=22),
         _opened(cidrIpv6="::/0", fromPort=0, toPort=65535),
         _opened(cidrIpv4="0.0.0.0/0", ipProtocol="-1"),
+        _opened(cidrIpv4="0.0.0.0/0", fromPort=80, toPort=443),
+        example(
+            it=res(
+                "ec2/SecurityGroupRule",
+                type="ingress",
+                protocol="tcp",
+                fromPort=22,
+                toPort=22,
+                cidrBlocks=["10.0.0.0/8", "0.0.0.0/0"],
+            )
+        ),
+        example(
+            it=res(
+                "ec2/SecurityGroup",
+                ingress=[{"protocol": "tcp", "fromPort": 22, "toPort": 22, "ipv6CidrBlocks": ["::/0"]}],
+            )
+        ),
     ),
     good=(
         _opened(cidrIpv4="0.0.0.0/0", fromPort=443, toPort=443),

@@ -66,14 +66,24 @@ def urn(name: str) -> str:
 
 
 def judge(
-    stack: Example, rename: Mapping[str, str] | None = None, *, only: Control | None = None
+    stack: Example,
+    rename: Mapping[str, str] | None = None,
+    *,
+    only: Control | None = None,
+    production: bool = True,
 ) -> Verdicts:
     """Judge an example by the whole pack, or by one control; `rename` writes types by other tokens."""
     built = pack.build(Ledger([]), None if only is None else (only,))
     servicer: Any = _PolicyAnalyzerServicer(
         "slipway", "0.0.1", list(built.policies), EnforcementLevel.MANDATORY
     )
-    servicer.Configure(analyzer_pb2.ConfigureAnalyzerRequest(), None)
+    configuration = analyzer_pb2.ConfigureAnalyzerRequest()
+    if not production:
+        for policy in (pack.RESOURCES, pack.RELATIONS):
+            level = analyzer_pb2.PolicyConfig(enforcementLevel=analyzer_pb2.MANDATORY)
+            configuration.policyConfig[policy].MergeFrom(level)
+            configuration.policyConfig[policy].properties.update({"production": False})
+    servicer.Configure(configuration, None)
     diagnostics: list[Any] = []
     request = analyzer_pb2.AnalyzeStackRequest()
     for name, resource in stack.items():

@@ -130,6 +130,17 @@ def test_of_a_resource_that_says_nothing_it_says_what_it_declares(control: Contr
     assert judge(alone(control.good[0]), only=control).outcome(control.id) == control.absent
 
 
+@pytest.mark.parametrize(
+    "control",
+    [control for control in CONTROLS if "production" in control.title],
+    ids=lambda control: control.id,
+)
+def test_what_only_production_needs_is_asked_of_production_alone(control: Control) -> None:
+    """Where `production` is off, the first of what the control calls bad is let be."""
+    assert judge(control.bad[0], only=control).outcome(control.id) == "fail"
+    assert judge(control.bad[0], only=control, production=False).outcome(control.id) in ("silent", "pass")
+
+
 @every_control
 def test_it_knows_its_types_by_every_token(control: Control) -> None:
     """Aliased tokens (`aws:alb/…`, the `…V2` of S3) are no way around a control."""
