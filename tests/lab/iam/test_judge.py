@@ -282,6 +282,12 @@ def test_neighbours_leave_out_what_aws_chooses() -> None:
         f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:app-neighbour-{{id}}"
     ]
     assert list(Need("a:B", "*", "").neighbours()) == []
+    managed = Need(
+        "a:B", f"arn:aws:secretsmanager::{ACCOUNT}:secret:rds!db-{{id}}", "", properties={"tag": "db"}
+    )
+    others = list(managed.neighbours())
+    assert [each.properties for each in others] == [{"tag": "db"}, {"tag": ("db-neighbour",)}]
+    assert others[1].resource == managed.resource
 
 
 def rest(method: str, path: str, *query: str, source: str = "") -> Call:
