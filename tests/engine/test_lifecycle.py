@@ -134,6 +134,8 @@ def test_a_replaced_database_is_stopped_until_somebody_agrees(edited: Engine) ->
 def test_destroy_removes_all_but_what_is_kept(engine: Engine) -> None:
     """Nothing is left of a disposable stack; of a retained one what is protected is refused, and kept at last."""
     held = [each for each in engine.state() if each.get("protect")]
+    retained = [each for each in engine.state() if each.get("retainOnDelete") and each["custom"]]
+    kept = sorted(engine.cloud.path(each["type"], each["id"]).name for each in retained)
     first = engine.destroy()
     if engine.stack != "prod":
         first.ok()
@@ -144,9 +146,8 @@ def test_destroy_removes_all_but_what_is_kept(engine: Engine) -> None:
     assert held
     engine.run("state", "unprotect", "--all", "--yes", flags=False).ok()
     engine.destroy().ok()
-    kept = {each["type"] for each in held}
-    assert "aws:rds/instance:Instance" in kept
-    assert {name.split("__")[0] for name in engine.cloud.left()}
+    assert "aws:rds/instance:Instance" in {each["type"] for each in retained}
+    assert engine.cloud.left() == kept
 
 
 def test_no_run_left_a_trace_in_the_project() -> None:
