@@ -11,9 +11,11 @@ from typing import Final
 
 from lab.model import Graph
 from policies import pack
-from policies.reader import canonical
+from policies.reader import canonical, token
 
 _TOKEN: Final = re.compile(r"[\"']([a-z0-9-]+:[A-Za-z0-9/]+:[A-Za-z0-9]+)[\"']")
+_SHORTENED: Final = re.compile(r"\btokens?\(([^)]*)\)")  # tokens("s3/Bucket", "rds/Instance")
+_SHORT: Final = re.compile(r"[\"']([a-z0-9]+/[A-Z][A-Za-z0-9]*)[\"']")
 
 
 def unseen(graph: Graph) -> Mapping[str, int]:
@@ -34,5 +36,8 @@ def unseen(graph: Graph) -> Mapping[str, int]:
 def _named() -> frozenset[str]:
     """Every type that the pack's own text names: a list kept by hand would forget one."""
     folder = Path(pack.__file__).parent
-    texts = (path.read_text(encoding="utf-8") for path in sorted(folder.rglob("*.py")))
-    return frozenset(canonical(token) for text in texts for token in _TOKEN.findall(text))
+    text = "\n".join(path.read_text(encoding="utf-8") for path in sorted(folder.rglob("*.py")))
+    shortened = "".join(_SHORTENED.findall(text))
+    named = [*_TOKEN.findall(text), *(token(short) for short in _SHORT.findall(shortened))]
+    named.extend(type_ for control in pack.controls() for type_ in control.applies_to)
+    return frozenset(canonical(each) for each in named)
