@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from apps.contracts.channels import OWN
+from apps.contracts.channels import MAX_CHANNELS, OWN
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,7 +30,10 @@ class Channels:
         for channel in channels:
             self.wanted.pop(channel, None)
             self.heard.pop(channel, None)
-        return [{"v": 1, "type": "unsubscribe", "channels": list(channels)}] if channels else []
+        return [
+            {"v": 1, "type": "unsubscribe", "channels": list(channels[start : start + MAX_CHANNELS])}
+            for start in range(0, len(channels), MAX_CHANNELS)
+        ]
 
     def frames(self) -> list[Frame]:
         """Return what tells a new connection everything that is wanted."""
@@ -59,15 +62,20 @@ class Channels:
         return True
 
     def _frame(self, channels: Sequence[str], *, presence: bool) -> list[Frame]:
-        if not channels:
-            return []
+        """Return as many frames as it takes: the gateway ends a connection whose frame is too long."""
+        return [
+            self._part(channels[start : start + MAX_CHANNELS], presence=presence)
+            for start in range(0, len(channels), MAX_CHANNELS)
+        ]
+
+    def _part(self, channels: Sequence[str], *, presence: bool) -> Frame:
         frame: Frame = {"v": 1, "type": "subscribe", "channels": list(channels)}
         since = {channel: self.heard[channel] for channel in channels if channel in self.heard}
         if since:
             frame["since"] = since
         if presence:
             frame["presence"] = True
-        return [frame]
+        return frame
 
 
 def _place(message_id: str) -> tuple[int, int]:

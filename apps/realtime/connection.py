@@ -233,6 +233,7 @@ class Connection:
         self._gateway.identified += 1
         self._recovered = resumed is not None
         client.send, client.close, client.sending = self._send, self.close, None
+        client.owed = len(missed)
         session.frames.extend((protocol.encode(welcome), *missed))
         self.listener = self._gateway.messages.open(client, frame.inbox)
         hub.touch(client)

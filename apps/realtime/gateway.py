@@ -86,8 +86,9 @@ class Gateway:
             return None
         self.refused += 1
         # one after the other, as fast as they are taken
-        self._next_turn = max(self._next_turn, now) + 1 / self.settings.connections_per_second
-        wait = min(self._next_turn - now, _LONGEST_TURN_SECONDS)
+        turn = max(self._next_turn, now) + 1 / self.settings.connections_per_second
+        self._next_turn = min(turn, now + _LONGEST_TURN_SECONDS)
+        wait = self._next_turn - now
         wait *= random.uniform(0.9, 1.1)  # noqa: S311  # jitter
         reason = "gateway.full" if full else "gateway.busy"
         return Close.TRY_LATER, protocol.busy_reason(reason, 100 + int(wait * 1000))

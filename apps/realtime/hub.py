@@ -61,6 +61,7 @@ class Client:
         "due",
         "load_when_read",
         "mail",
+        "owed",
         "send",
         "sending",
         "session",
@@ -79,6 +80,8 @@ class Client:
         self.due = 0.0
         #: A snapshot is due once the frames before it are gone.
         self.load_when_read = False
+        #: Frames it was given back with its session: they are no sign that it does not read.
+        self.owed = 0
         #: Messages that wait for the socket beside the map.
         self.mail: Listener | None = None
 
@@ -128,6 +131,14 @@ class Hub:
         """Changes whenever deliveries may have been missed."""
         return f"{self.gateway}.{self._epoch}"
 
+    def epoch_of(self, session: str) -> str:
+        """The epoch as one session's frames name it.
+
+        A client whose new session ended before its first snapshot still has the numbers of the one before:
+        in an epoch of their own they can't pass for numbers of the new one.
+        """
+        return f"{self.epoch}.{session[:8]}"
+
     # --- sessions ---------------------------------------------------------------------------------
 
     def open(self, session: str, identity: Identity) -> Client:
@@ -139,7 +150,7 @@ class Hub:
             slot,
             identity.user,
             sorted(identity.groups),
-            self.epoch,
+            self.epoch_of(session),
             self._limits,
             everything=sees_all(identity.scopes),
         )
@@ -277,7 +288,7 @@ class Hub:
             if client.send is None:
                 self.forget(client)
                 continue
-            session.begin_epoch(self.epoch)
+            session.begin_epoch(self.epoch_of(session.id))
             if session.view is not None:
                 self.counts.resyncs += 1
                 session.replace = True
@@ -298,7 +309,7 @@ class Hub:
 
     def send(self, client: Client, frame: str) -> None:
         """Queue a frame beside the changes; too many mean that the client does not read."""
-        if len(client.session.frames) >= MAX_WAITING_FRAMES:
+        if len(client.session.frames) >= MAX_WAITING_FRAMES + client.owed:
             self._close_stalled(client)
             return
         client.session.frames.append(frame)
@@ -311,6 +322,12 @@ class Hub:
             client.due = time.monotonic() + self._tick
             self._dirty.append(client)
             self._bell.ring()
+
+    def _soon(self, client: Client, now: float) -> None:
+        """Look at a client that reads again at once: frames that wait in order are not worth a tick each."""
+        client.dirty = True
+        client.due = now
+        self._dirty.appendleft(client)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Flush each client a tick after its first change, until told to stop; then all of them."""
@@ -347,7 +364,11 @@ class Hub:
             self._sample(batch[::_SAMPLED])
             for client in batch:
                 client.dirty = False
-                if self._flush_one(client, at, now):
+                if not self._flush_one(client, at, now):
+                    continue
+                if client.session.frames and client.stalled_at == 0.0:
+                    self._soon(client, now)
+                else:
                     self.touch(client)
         if waiting:
             self._bell.ring()

@@ -14,7 +14,7 @@ from apps.platform.log import Log
 from apps.platform.pacing import Bell, pause
 from apps.platform.redis import UNAVAILABLE, RedisError
 from apps.platform.subscriber import SubscriberLostError
-from apps.realtime.channels import Feed, Listener, MessageCounts, item_of
+from apps.realtime.channels import Feed, Listener, item_of
 from apps.realtime.streams import CHUNK, HOLD_SECONDS, Streams
 
 if TYPE_CHECKING:
@@ -72,11 +72,6 @@ class Messages:
         self._late: dict[Listener, None] = {}
         self._keep_at = 0.0
         self._bell = Bell()
-
-    @property
-    def counts(self) -> MessageCounts:
-        """What happened to messages since the process started."""
-        return self.channels.counts
 
     # --- sockets --------------------------------------------------------------------------------------
 
@@ -145,6 +140,8 @@ class Messages:
         self._absent(listener, gone)
         for name in gone:
             self.channels.leave(listener, name)
+        if listener.late:
+            self._want(listener)  # what it left may be all that the others waited behind
         return gone
 
     def _absent(self, listener: Listener, names: Iterable[str]) -> None:

@@ -145,6 +145,8 @@ class EventStream:
         while (await self._receive())["type"] != "http.disconnect":
             pass
         self._ended = True
+        if self._writing is not None:
+            self._writing.cancel()
         return {"type": "websocket.disconnect"}
 
     async def _read(self) -> deque[bytes]:

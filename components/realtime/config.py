@@ -131,7 +131,9 @@ class WebsocketConfig(ScaledConfig):
 
     def environment(self) -> dict[str, str]:
         """The variables of the gateway."""
-        return variables(self, "tick_milliseconds", "connections_per_second", "connection_burst")
+        names = ("tick_milliseconds", "connections_per_second", "connection_burst")
+        # room above the scaler's aim, or a task would refuse before another one is started
+        return {**variables(self, *names), "MAX_CONNECTIONS": str(self.connections_per_task * 3 // 2)}
 
 
 class FilterProcessorConfig(ScaledConfig):

@@ -354,7 +354,12 @@ def test_what_a_view_takes_in_is_told_to_both_sides() -> None:
     program = build(
         views={"kinds": kinds, "ttl_seconds": 60},
         presence={"enabled": False, "seconds": 2},
-        websocket={"tick_milliseconds": 0, "connections_per_second": 90, "connection_burst": 200_000},
+        websocket={
+            "tick_milliseconds": 0,
+            "connections_per_task": 20_000,
+            "connections_per_second": 90,
+            "connection_burst": 200_000,
+        },
         filter_processor={"max_affected": 700, "tick_milliseconds": 20, "stream_batch": 100},
     )
     told = {
@@ -366,8 +371,8 @@ def test_what_a_view_takes_in_is_told_to_both_sides() -> None:
     assert told["websocket"]["VIEWPORT_TTL_SECONDS"] == "60.0"
     names = ("PRESENCE_ENABLED", "PRESENCE_SECONDS", "PRESENCE_TTL_SECONDS")
     assert [told["websocket"][name] for name in names] == ["false", "2.0", "15.0"]
-    names = ("TICK_MILLISECONDS", "CONNECTIONS_PER_SECOND", "CONNECTION_BURST")
-    assert [told["websocket"][name] for name in names] == ["0", "90.0", "200000"]
+    names = ("TICK_MILLISECONDS", "CONNECTIONS_PER_SECOND", "CONNECTION_BURST", "MAX_CONNECTIONS")
+    assert [told["websocket"][name] for name in names] == ["0", "90.0", "200000", "30000"]
     processor = told["filter-processor"]
     assert (processor["MAX_AFFECTED"], processor["TICK_MILLISECONDS"], processor["STREAM_BATCH"]) == (
         "700",

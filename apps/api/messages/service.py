@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from typing import TYPE_CHECKING, Final
 
 from apps.api.messages import guards
@@ -32,7 +33,12 @@ class MessageService:
         key, sequence = (given.conflate.key, given.conflate.sequence) if given.conflate else ("", 0)
         return await _sent(
             self._messages.to_user(
-                user, given.name, given.data, conflate=key, sequence=sequence, idempotency_key=once or ""
+                user,
+                given.name,
+                given.data,
+                conflate=key,
+                sequence=sequence,
+                idempotency_key=_once(caller, once),
             )
         )
 
@@ -42,9 +48,21 @@ class MessageService:
         key, sequence = (given.conflate.key, given.conflate.sequence) if given.conflate else ("", 0)
         return await _sent(
             self._messages.to_channel(
-                channel, given.name, given.data, conflate=key, sequence=sequence, idempotency_key=once or ""
+                channel,
+                given.name,
+                given.data,
+                conflate=key,
+                sequence=sequence,
+                idempotency_key=_once(caller, once),
             )
         )
+
+
+def _once(caller: Identity, key: str | None) -> str:
+    """Return the key as its sender's own: what one has used is not used up for another."""
+    if not key:
+        return ""
+    return hashlib.blake2b(f"{caller.user}\0{key}".encode(), digest_size=16).hexdigest()
 
 
 async def _sent(sending: Awaitable[Sent]) -> Sent:

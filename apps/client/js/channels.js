@@ -5,6 +5,8 @@
 
 /** The channel of what is sent to the user. */
 export const OWN = "user";
+/** Names in one frame. */
+const MOST = 128;
 
 export class Channels {
   /** Wanted, and whether with presence. @type {Map<string, boolean>} */
@@ -29,7 +31,7 @@ export class Channels {
       this.wanted.delete(channel);
       this.heard.delete(channel);
     }
-    return channels.length ? [{ v: 1, type: "unsubscribe", channels }] : [];
+    return parts(channels).map((channels) => ({ v: 1, type: "unsubscribe", channels }));
   }
 
   /** Everything that is wanted, for a new connection. @returns {object[]} */
@@ -65,15 +67,23 @@ export class Channels {
 
   /** @param {string[]} channels @param {boolean} presence @returns {object[]} */
   #frame(channels, presence) {
-    if (!channels.length) return [];
-    /** @type {Record<string, string>} */
-    const since = {};
-    for (const channel of channels) {
-      const last = this.heard.get(channel);
-      if (last !== undefined) since[channel] = last;
-    }
-    return [{ v: 1, type: "subscribe", channels, ...(Object.keys(since).length && { since }), ...(presence && { presence }) }];
+    return parts(channels).map((channels) => {
+      /** @type {Record<string, string>} */
+      const since = {};
+      for (const channel of channels) {
+        const last = this.heard.get(channel);
+        if (last !== undefined) since[channel] = last;
+      }
+      return { v: 1, type: "subscribe", channels, ...(Object.keys(since).length && { since }), ...(presence && { presence }) };
+    });
   }
+}
+
+/** As many lists as it takes: the gateway ends a connection whose frame is too long. @param {string[]} channels */
+function parts(channels) {
+  const found = [];
+  for (let start = 0; start < channels.length; start += MOST) found.push(channels.slice(start, start + MOST));
+  return found;
 }
 
 /** Ids are two numbers, `milliseconds-count`. @param {string} one @param {string} other */

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 
 import pytest
 from hypothesis import given, settings
@@ -192,12 +193,12 @@ class Socket:
         self.closed = (code, reason)
 
 
-def hub(stall_seconds: float = 30.0, slot_rest_seconds: float = 0.0):
+def hub(stall_seconds: float = 30.0, slot_rest_seconds: float = 0.0, tick_seconds: float = 0.0):
     """A hub whose snapshots are empty and at once."""
     made = Hub(
         "g",
         LIMITS,
-        tick_seconds=0.0,
+        tick_seconds=tick_seconds,
         stall_seconds=stall_seconds,
         max_detached=1,
         slot_rest_seconds=slot_rest_seconds,
@@ -300,6 +301,35 @@ async def test_a_resume_that_fails_ends_the_old_socket_too():
     assert socket.closed == (Close.TRY_LATER, "session.taken_over")
 
 
+async def test_numbers_of_another_session_resume_nothing():
+    """A client whose new session ended before its snapshot still has numbers of the one before: they are refused."""
+    subject = hub()
+    client, _ = opened(subject)
+    await subject.flush()
+    session = client.session
+    assert session.missed(subject.epoch_of("s"), session.seq) == []
+    assert session.missed(subject.epoch_of("t"), session.seq) is None
+
+
+async def test_frames_that_wait_after_a_resume_do_not_take_a_tick_each():
+    """They leave in order, as fast as the socket takes them, and nobody is closed for having many."""
+    subject = hub(tick_seconds=60.0)
+    client, socket = opened(subject)
+    await subject.flush()
+    frames = [f'{{"n":{n}}}' for n in range(MAX_WAITING_FRAMES + 10)]
+    client.owed = len(frames)
+    client.session.frames.extend(frames)
+    socket.futures[-1].set_result(None)
+    client.sending = socket.futures[-1]
+    subject.send(client, '{"n":"ping"}')
+    await subject.flush()
+    for _ in frames:
+        socket.futures[-1].set_result(None)
+        await subject.flush(time.monotonic())
+    assert socket.closed is None
+    assert [frame["n"] for frame in socket.sent if "n" in frame] == [*range(len(frames)), "ping"]
+
+
 async def test_a_lost_subscriber_resyncs_everyone_in_a_new_epoch():
     """Each client is told, and waits for a processor again."""
     subject = hub()
@@ -310,7 +340,7 @@ async def test_a_lost_subscriber_resyncs_everyone_in_a_new_epoch():
     assert subject.lost_deliveries() == [client]
     await subject.flush()
     assert subject.epoch != before
-    assert (socket.sent[-1]["type"], socket.sent[-1]["epoch"]) == ("resync", subject.epoch)
+    assert (socket.sent[-1]["type"], socket.sent[-1]["epoch"]) == ("resync", subject.epoch_of("s"))
     assert client.session.phase is Phase.WAITING
 
 
@@ -352,6 +382,6 @@ async def test_resume_needs_the_same_rights(groups: tuple[str, ...], scopes: tup
     await subject.flush()
     subject.detach(client, client.send)
     token = Identity("ann", frozenset(groups), frozenset(scopes))
-    resumed = subject.resume("s", token, subject.epoch, client.session.seq)
+    resumed = subject.resume("s", token, subject.epoch_of("s"), client.session.seq)
     assert (resumed is not None) == resumes
     assert ("s" in subject.clients) == resumes
