@@ -246,6 +246,8 @@ class Messages:
             self._heard.add(name)
             for listener in self.channels.channels.get(name, ()):
                 self._want(listener)
+        if self._presence is not None:
+            self._presence.missed(names)
 
     async def _keep(self, now: float) -> None:
         if now >= self._keep_at and self._heard:

@@ -18,6 +18,8 @@ from apps.platform.pacing import pause
 from apps.platform.redis import UNAVAILABLE, RedisError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from apps.platform.redis import Redis
     from apps.realtime.channels import Channels, Listener
     from apps.realtime.hub import Hub
@@ -122,9 +124,9 @@ class Presence:
             self._fresh.pop(state.channel, None)
             self._show(state, self._channels.channels.get(state.channel, set()))
 
-    def missed(self) -> None:
-        """After a lost subscriber everybody is shown again who is there."""
-        for channel in self._here:
+    def missed(self, among: Iterable[str] | None = None) -> None:
+        """Show everybody again who is there: changes were published while nobody here heard them."""
+        for channel in self._here if among is None else self._here.keys() & set(among):
             self._changed.setdefault(channel, {})
             self._fresh[channel] = set(self._channels.channels.get(channel, ()))
 
