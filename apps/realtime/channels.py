@@ -57,7 +57,7 @@ class Item:
 class Feed:
     """One stream as one socket follows it."""
 
-    __slots__ = ("asked", "at", "heard", "late", "name", "presence")
+    __slots__ = ("again", "asked", "at", "heard", "late", "name", "presence")
 
     def __init__(self, name: str, since: str | None, *, presence: bool = False) -> None:
         self.name = name
@@ -66,6 +66,8 @@ class Feed:
         #: The newest that came while late.
         self.heard: Position = (0, 0)
         self.late = True
+        #: It fell behind since the read that is under way began: that one may lack what was missed.
+        self.again = False
         #: The client waits for `subscribed`.
         self.asked = since is not None
         self.presence = presence
@@ -107,7 +109,7 @@ class Listener:
     def fall_behind(self) -> None:
         """Read every feed from its stream: messages may have been missed."""
         for feed in self.feeds.values():
-            feed.late = True
+            feed.late = feed.again = True
             self.late[feed.name] = feed
 
     # --- in -------------------------------------------------------------------------------------------
@@ -144,7 +146,7 @@ class Listener:
                     self._queue(feed, item)
             if more:
                 return
-        if feed.heard > feed.at:
+        if feed.again or feed.heard > feed.at:
             return  # it came while the stream was read: once more
         feed.late = False
         self.late.pop(name, None)

@@ -289,6 +289,8 @@ class Messages:
                 del self._late[listener]
                 if not listener.waiting:
                     reads += [(listener, feed) for feed in self._readable(listener)]
+            for _, feed in reads:
+                feed.again = False
             if not reads:
                 return
             for _, feed in reads:

@@ -119,10 +119,24 @@ def test_what_comes_while_a_stream_is_read_is_not_lost():
     channels = Channels()
     one = listener(channels)
     one.fall_behind()
+    for feed in one.feeds.values():
+        feed.again = False  # the read begins now
     channels.to_user(posted(101))
     channels.to_user(posted(102))
     one.read(OWN, START, (101, 0), [item(101, 101)], more=False)
     assert OWN in one.late
+    one.read(OWN, START, (102, 0), [item(102, 102)], more=False)
+    assert (data(one), one.late) == ([101, 102], {})
+
+
+def test_a_subscriber_lost_while_a_stream_is_read_has_it_read_again():
+    """The answer was on its way before the loss: it says nothing of what was missed since."""
+    channels = Channels()
+    one = listener(channels)
+    one.fall_behind()
+    one.read(OWN, START, (101, 0), [item(101, 101)], more=False)
+    assert OWN in one.late
+    one.feeds[OWN].again = False
     one.read(OWN, START, (102, 0), [item(102, 102)], more=False)
     assert (data(one), one.late) == ([101, 102], {})
 
@@ -133,6 +147,8 @@ def test_a_gap_is_said_and_nothing_of_the_rest_is_sent(floor: tuple[int, int], l
     channels = Channels()
     one = listener(channels)
     one.fall_behind()
+    for feed in one.feeds.values():
+        feed.again = False  # the read begins now
     one.read(OWN, floor, last, [item(last[0], "a part")], more=False)
     (frame,) = frames(one)
     assert frame["channels"] == [{"channel": "user", "id": f"{last[0]}-0", "recovered": False}]
